@@ -1,0 +1,28 @@
+# make transfer   the main job: a photograph painted in a style     make transfer ARGS="style=ihc steps=100"
+# make test       the tests
+# make lint       ruff and mypy
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: transfer test lint
+
+transfer: $(READY)
+	@$(BIN)/python -m nst.run mode=transfer style_weight=1e6 $(ARGS)
+
+test: $(READY)
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(READY)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+# the installation is renewed when what it installs has changed
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 10) or sys.exit("nst needs Python 3.10 or later: make PYTHON=python3.12 …")'
+	@echo "installing into $(VENV): some minutes, once"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@

@@ -1,0 +1,110 @@
+"""A frozen network, built only as deep as the deepest layer asked for."""
+
+from collections.abc import Iterable
+from itertools import count
+
+import torch
+from torch import Tensor, nn
+
+from nst.backbones.networks import NETWORKS
+from nst.backbones.weights import find, read
+from nst.errors import InputError
+from nst.layers import resolve
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of RGB in [0, 1]: what torchvision's networks were trained with."""
+
+
+class Backbone(nn.Module):
+    """Image (B, 3, H, W) in [0, 1] → {layer name: features (B, C, H', W')}, frozen, channels-last.
+
+    name: a key of NETWORKS. layers: canonical names or classroom aliases; `self.layers` holds the canonical ones.
+    weights: a file in torchvision's names, which may stop at the deepest layer asked for; None for the embedded or
+    official one. `self.weights` is its path.
+    pooling: "max" or "avg" (Gatys et al. 2016, section 2: average pooling gives slightly more appealing results).
+    padding: "zeros" as trained, or "reflect" / "replicate", which leave no dark border.
+    Raises InputError for an unknown layer, and for weights that are not to be had or do not fit.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        name: str,
+        layers: Iterable[str],
+        weights: str | None = None,
+        pooling: str = "max",
+        padding: str = "zeros",
+    ) -> None:
+        super().__init__()
+        network = NETWORKS[name]()
+        self._name, self._available = name, tuple(network.reads)
+        self.layers = self.canonical(layers)
+        self._reads = {layer: network.reads[layer] for layer in self.layers}
+        self.features = network.features[: max(self._reads.values(), default=-1) + 1]
+        self.taps = nn.ModuleDict({layer: network.taps[layer] for layer in self.layers if layer in network.taps})
+        for index, module in enumerate(self.features):
+            if isinstance(module, nn.ReLU):
+                # torchvision's in-place ReLUs would overwrite the convolution just read
+                module.inplace = index - 1 not in self._reads.values()
+            if isinstance(module, nn.MaxPool2d) and pooling == "avg":
+                self.features[index] = nn.AvgPool2d(module.kernel_size, module.stride, ceil_mode=module.ceil_mode)
+        for module in self.features.modules():
+            if isinstance(module, nn.Conv2d) and module.padding != (0, 0):
+                module.padding_mode = padding
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN)[:, None, None], persistent=False)
+        self.register_buffer("std", torch.tensor(IMAGENET_STD)[:, None, None], persistent=False)
+        self.smallest_side = next(side for side in count(1) if self._fits(side))
+        """Pixels of the smallest square image the deepest layer can be read from."""
+        self.weights = find(name, weights)
+        self._load()
+        self.to(memory_format=torch.channels_last).requires_grad_(False).eval()
+
+    def canonical(self, layers: Iterable[str]) -> list[str]:
+        """Canonical names of layers of this network, in the order given. Raises InputError for an unknown one."""
+        return resolve(layers, self._available, self._name)
+
+    @property
+    def deepest(self) -> str:
+        """The deepest layer asked for."""
+        return max(self.layers, key=self._reads.__getitem__)
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        return self._read((image - self.mean) / self.std)
+
+    def _read(self, x: Tensor) -> dict[str, Tensor]:
+        x = x.contiguous(memory_format=torch.channels_last)
+        outputs = {}
+        for index, module in enumerate(self.features):
+            x = module(x)
+            if index in self._reads.values():
+                outputs[index] = x
+        return {
+            layer: self.taps[layer](outputs[index]) if layer in self.taps else outputs[index]
+            for layer, index in self._reads.items()
+        }
+
+    def _fits(self, side: int) -> bool:
+        """Whether a square image of `side` pixels passes, asked while the modules are on the meta device."""
+        try:
+            self._read(torch.empty(1, 3, side, side, device="meta"))
+        except RuntimeError:  # padding larger than the map, or a map of no pixels
+            return False
+        return True
+
+    def _load(self) -> None:
+        path, given, wanted = self.weights, read(self.weights), self.state_dict()
+        missing = [key for key in wanted if key not in given]
+        if missing:
+            raise InputError(
+                f"{path} does not reach {self.deepest} of {self._name}: it lacks {missing[0]}, the first of "
+                f"{len(missing)} tensors wanted of a checkpoint in torchvision's names"
+            )
+        for key, tensor in wanted.items():
+            if given[key].shape != tensor.shape:
+                raise InputError(
+                    f"{path} is not a checkpoint of {self._name}: {key} is {tuple(given[key].shape)}, "
+                    f"not {tuple(tensor.shape)}"
+                )
+        self.load_state_dict({key: given[key].float() for key in wanted}, assign=True)

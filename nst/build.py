@@ -1,0 +1,155 @@
+"""Config → objects. Below this module nobody sees a config."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nst import samples
+from nst.backbones import Backbone
+from nst.backbones.weights import sha256
+from nst.config import Adam, Config, Lbfgs, LineSearch, Mode, check_ranges
+from nst.errors import InputError
+from nst.image import noise
+from nst.imagefile import load, load_cover
+from nst.objective import Objective
+from nst.tasks.chunks import ChunkedTask, stops
+from nst.tasks.transfer import Transfer
+
+MEGAPIXEL = 1_000_000
+TERMS = {Mode.reconstruct: ("content",), Mode.texture: ("style",), Mode.transfer: ("content", "style")}
+"""What each mode compares the image with."""
+
+
+@dataclass
+class Experiment:
+    """A task ready to run, and what it was made from."""
+
+    task: ChunkedTask
+    inputs: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Role (content, style, init) → {"path", "sha256"}."""
+    weights: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Network → {"path", "sha256"}."""
+    originals: dict[str, Tensor] = field(default_factory=dict)
+    """Role → the image as the run sees it, (1, 3, H, W) in [0, 1]."""
+
+
+def build(config: Config) -> Experiment:
+    """Read the images and the weights and put the task together. Raises InputError for what cannot work."""
+    check_ranges(config)
+    return _transfer(config)
+
+
+def file_facts(path: Path) -> dict[str, str]:
+    """What a record says of a file it was made from."""
+    return {"path": str(path), "sha256": sha256(path)}
+
+
+def _transfer(config: Config) -> Experiment:
+    terms = TERMS[config.mode]
+    _check_terms(config, terms)
+    paths = {
+        role: samples.find(role, name)
+        for role, name in (("content", config.content), ("style", config.style))
+        if name is not None and (role in terms or config.init == role)
+    }
+    sizes = {"content": config.size, "style": config.style_size or config.size}
+    images = {role: load(path, sizes[role], config.alpha) for role, path in paths.items()}
+    canvas = images["content"] if "content" in terms else load(paths["style"], config.size, config.alpha)
+    height, width = canvas.shape[2:]
+
+    if config.init == "noise":
+        pixels = noise(height, width, config.seed)
+    elif config.init in ("content", "style"):
+        if config.init not in paths:
+            raise InputError(f"init={config.init}: {config.init} is null; give {config.init}=, or init=noise")
+        pixels = load_cover(paths[config.init], height, width, config.alpha)
+    else:
+        paths["init"] = _init_path(config.init)
+        pixels = load_cover(paths["init"], height, width, config.alpha)
+
+    backbone = Backbone(
+        config.backbone.name,
+        [*config.content_layers, *config.style_layers],
+        config.backbone.weights,
+        pooling=config.backbone.pooling.value,
+        padding=config.backbone.padding.value,
+    )
+    for role, image in images.items():
+        _check_size(role, image, backbone)
+    # a record names the layers that were read, whatever they were called on the command line
+    config.content_layers = backbone.canonical(config.content_layers)
+    config.style_layers = backbone.canonical(config.style_layers)
+    objective = Objective(
+        backbone,
+        images.get("content"),
+        images.get("style"),
+        config.content_layers,
+        config.style_layers,
+        content_weight=config.content_weight,
+        style_weight=config.style_weight,
+        tv_weight=config.tv_weight,
+        gram_normalize=config.style_loss.gram.value,
+    )
+    task = Transfer(
+        pixels,
+        objective,
+        make_optimizer(config.optimizer, height * width),
+        stops(config.steps, config.tracking.loss_every, config.tracking.image_every),
+    )
+    return Experiment(
+        task,
+        inputs={role: file_facts(path) for role, path in paths.items()},
+        weights={config.backbone.name: file_facts(backbone.weights)},
+        originals={role: images[role] for role in terms},
+    )
+
+
+def make_optimizer(config: Any, pixels: int) -> Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]:
+    """The optimiser a config describes, for an image of so many pixels, still without its parameters."""
+    if isinstance(config, Lbfgs):
+        history = min(config.history, 10) if pixels > MEGAPIXEL else config.history
+        search = None if config.line_search is LineSearch.none else config.line_search.value
+        return lambda parameters: torch.optim.LBFGS(
+            parameters,
+            lr=config.lr,
+            history_size=history,
+            line_search_fn=search,
+            tolerance_grad=0,  # torch's defaults end a run from the content at once
+            tolerance_change=0,
+        )
+    assert isinstance(config, Adam)
+    return lambda parameters: torch.optim.Adam(parameters, lr=config.lr, betas=(config.beta1, config.beta2))
+
+
+def _check_terms(config: Config, terms: tuple[str, ...]) -> None:
+    mode = config.mode.value
+    for role, image, layers in (
+        ("content", config.content, config.content_layers),
+        ("style", config.style, config.style_layers),
+    ):
+        if role in terms and image is None:
+            raise InputError(f"mode={mode} needs {role}=: a path or the name of a sample")
+        if role in terms and not layers:
+            raise InputError(f"mode={mode} needs {role}_layers: a list such as [conv_1,conv_2]")
+        if role not in terms and layers:
+            raise InputError(f"mode={mode} uses no {role}_layers; leave them out, or take mode=transfer")
+
+
+def _init_path(init: str) -> Path:
+    if not Path(init).expanduser().is_file():
+        raise InputError(f"init={init}: neither noise, content, style nor an image file")
+    return Path(init).expanduser()
+
+
+def _check_size(role: str, image: Tensor, backbone: Backbone) -> None:
+    height, width = image.shape[2:]
+    if min(height, width) < backbone.smallest_side:
+        key = "style_size" if role == "style" else "size"
+        raise InputError(
+            f"{role} is {width}×{height} pixels at this size, and {backbone.deepest} needs {backbone.smallest_side} "
+            f"a side: raise {key}, or ask for shallower layers"
+        )

@@ -1,0 +1,135 @@
+"""The command line's manners: paths that need no quoting, and every refusal in one line."""
+
+import re
+import shlex
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from nst import config
+from nst.errors import InputError, did_you_mean
+
+GROUPS = ("layers", "experiment")
+"""Config groups that are no key of their own; with the keys, all that can be set on the command line."""
+
+
+def quote_path(argument: str) -> str:
+    """`key=my (1).png` as Hydra's grammar wants it, `key='my (1).png'`, if what follows the = is an existing file."""
+    key, equals, value = argument.partition("=")
+    plain = re.fullmatch(r"[\w./:%+@~-]*", value)
+    if not equals or key.startswith("-") or plain or not Path(value).expanduser().is_file():
+        return argument
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"{key}='{escaped}'"
+
+
+def complain(error: BaseException) -> str | None:
+    """Show one line on standard error and return it; None, and nothing shown, for a bug of ours."""
+    message = explain(error)
+    if message is not None:
+        message = " ".join(message.split())
+        print(f"nst: {message}", file=sys.stderr, flush=True)
+    return message
+
+
+def explain(error: BaseException) -> str | None:
+    """One line for an error of composition or of a folder that cannot be made; None for a bug of ours."""
+    if isinstance(error, InputError):
+        return str(error)
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, option = error.missing_cfg_file.rpartition("/")
+        options = list(error.options or [])
+        listed = f"the options are {', '.join(options)}" if options else "there are none yet"
+        return f"{group}={option}: no such option{did_you_mean(option, options)}; {listed}"
+    if isinstance(error, OverrideParseException):
+        return (
+            f"cannot read '{error.override}': an argument is key=value, and a value with spaces, commas, = or brackets "
+            "takes quotes inside quotes, \"content='/tmp/my pic (1).png'\""
+        )
+    if isinstance(error, HydraException | OmegaConfBaseException):
+        return _explain_composition(error)
+    if isinstance(error, YAMLError):
+        return f"not YAML: {error}"
+    if isinstance(error, OSError) and error.filename:
+        return f"cannot write to {error.filename}: {error.strerror}"
+    return None
+
+
+def _explain_composition(error: BaseException) -> str:
+    text = str(error.__cause__ or error)
+    where = "".join(re.findall(r"^In '([^']+)': ", str(error))[:1])
+    where = f"conf/{where}.yaml: " if where else ""
+    reason = re.sub(r"^In '[^']+': \w+ raised while composing config:\n", "", text).splitlines()[0]
+    key = "".join(re.findall(r"full_key: (\S+)", text)[:1])
+    if not key:
+        return " ".join(str(error).split())
+    known = dict(known_keys())
+    if reason.startswith("Key '"):
+        return f"{where}no key '{key}'{did_you_mean(key, [*known, *GROUPS])}; `nst --cfg job` shows them all"
+    if "not a ListConfig" in reason:
+        reason = "this is a list: write [conv_1,conv_2], without spaces"
+    if wrong := re.fullmatch(r"Value (.*) of type '\w+' could not be converted to (Float|Integer)", reason):
+        value, kind = wrong.groups()
+        reason = f"{value} is not {'a number' if kind == 'Float' else 'a whole number'}"
+    about = f" ({known[key]})" if key in known else ""
+    return f"{where}{key}: {reason}{about}"
+
+
+def known_keys(schema: Any = config.Config, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Every key of the schema, dotted, with its meaning; all optimisers' keys among them."""
+    for item in fields(schema):
+        name, candidates = f"{prefix}{item.name}", (item.type, *get_args(item.type))
+        yield name, item.metadata.get("doc", "")
+        for nested in candidates:
+            if isinstance(nested, type) and is_dataclass(nested):
+                for variant in (nested, *nested.__subclasses__()):
+                    yield from known_keys(variant, f"{name}.")
+
+
+def refuse_unknown(composed: DictConfig, prefix: str = "") -> None:
+    """Raise InputError for a key that the schema does not have, which Hydra lets in as `+key=value`."""
+    known = dict(known_keys())
+    for name in composed:
+        value = composed._get_node(name)
+        if f"{prefix}{name}" not in known:
+            raise InputError(f"no key '{prefix}{name}'{did_you_mean(f'{prefix}{name}', known)}")
+        if isinstance(value, DictConfig) and not value._is_none() and is_dataclass(value._metadata.object_type):
+            refuse_unknown(value, f"{prefix}{name}.")
+
+
+@dataclass
+class Labels:
+    """What a run is called, and the sweep it is part of."""
+
+    command: str
+    """The whole command line."""
+    name: str
+    """Tells the run from the others of its sweep; empty for a single run."""
+    sweep: Path | None
+    """The sweep's folder."""
+
+
+def job_labels(hydra_config: Any) -> Labels:
+    """The labels of the job that Hydra is about to run."""
+    command = shlex.join(["python", "-m", "nst.run", *sys.argv[1:]])
+    if hydra_config.mode is not RunMode.MULTIRUN:
+        return Labels(command, "", None)
+    overrides = [each for each in hydra_config.overrides.task if not each.startswith(("mode=", "experiment="))]
+    return Labels(command, " ".join(overrides), Path(hydra_config.sweep.dir))
+
+
+def remove_empty(folder: Path) -> None:
+    """Remove a folder that Hydra made for nothing, and those around it that hold nothing else."""
+    for path in (folder, *folder.parents):
+        try:
+            path.rmdir()
+        except OSError:
+            return

@@ -1,0 +1,205 @@
+"""Every key of an experiment: type, default, unit, range and meaning. Hydra checks YAML and overrides against it."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, is_dataclass
+from enum import Enum
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING
+
+from nst.errors import InputError
+
+
+def key(default: Any, doc: str, *, at_least: float | None = None, above: float | None = None) -> Any:
+    """A field with its one-line meaning and, for a number, its range; a mutable default is copied."""
+    metadata = {"doc": doc, "at_least": at_least, "above": above}
+    if isinstance(default, list | dict) or (is_dataclass(default) and isinstance(default, type)):
+        return field(default_factory=default.copy if isinstance(default, list | dict) else default, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+class Mode(Enum):
+    """What is optimised, against what."""
+
+    reconstruct = "reconstruct"
+    texture = "texture"
+    transfer = "transfer"
+    distill = "distill"
+
+
+class Gram(Enum):
+    """What the Gram matrix F Fᵀ is divided by."""
+
+    chw = "chw"
+    hw = "hw"
+    none = "none"
+
+
+class Pooling(Enum):
+    """How the backbone halves its maps."""
+
+    max = "max"
+    avg = "avg"
+
+
+class Padding(Enum):
+    """What the backbone sees beyond the image's border."""
+
+    zeros = "zeros"
+    reflect = "reflect"
+    replicate = "replicate"
+
+
+class LineSearch(Enum):
+    """How L-BFGS chooses the length of a step."""
+
+    strong_wolfe = "strong_wolfe"
+    none = "none"
+
+
+class Accelerator(Enum):
+    """Where the run computes."""
+
+    auto = "auto"
+    cpu = "cpu"
+    gpu = "gpu"
+
+
+class Tracker(Enum):
+    """Who else is told about the run."""
+
+    wandb = "wandb"
+    none = "none"
+
+
+class WandbMode(Enum):
+    """Whether W&B is reached; auto is online if logged in, else offline."""
+
+    auto = "auto"
+    online = "online"
+    offline = "offline"
+
+
+@dataclass
+class StyleLoss:
+    gram: Gram = key(Gram.chw, "normalisation of the Gram matrix: chw, hw or none")
+
+
+@dataclass
+class Backbone:
+    name: str = key(MISSING, "slim, vgg19, vgg16 or squeezenet; chosen by the group")
+    weights: str | None = key(None, "a .pth or .safetensors file; null: the embedded or torchvision's official one")
+    pooling: Pooling = key(Pooling.max, "max as trained, or avg (Gatys 2016)")
+    padding: Padding = key(Padding.zeros, "zeros as VGG was trained, reflect or replicate")
+
+
+@dataclass
+class Optimizer:
+    name: str = key(MISSING, "lbfgs or adam; chosen by the group")
+
+
+@dataclass
+class Lbfgs(Optimizer):
+    name: str = "lbfgs"
+    lr: float = key(1.0, "length of a step in units of the quasi-Newton step", above=0)
+    history: int = key(20, "past steps kept; 10 at most above one megapixel", at_least=1)
+    line_search: LineSearch = key(LineSearch.strong_wolfe, "strong_wolfe never diverges; none is 5 % cheaper a step")
+
+
+@dataclass
+class Adam(Optimizer):
+    name: str = "adam"
+    lr: float = key(0.02, "step size in pixel values, of [0, 1]", above=0)
+    beta1: float = key(0.9, "decay of the mean of gradients", at_least=0)
+    beta2: float = key(0.99, "decay of the mean of squared gradients", at_least=0)
+
+
+@dataclass
+class Trainer:
+    accelerator: Accelerator = key(Accelerator.auto, "auto takes a GPU if there is one")
+    checkpoint_minutes: float = key(1.0, "minutes between checkpoints: what a killed run loses at most", above=0)
+
+
+@dataclass
+class Tracking:
+    name: Tracker = key(MISSING, "wandb or none; chosen by the group")
+    mode: WandbMode = key(WandbMode.auto, "auto: online if logged in, else offline; WANDB_MODE goes before")
+    project: str = key("nst", "W&B project")
+    entity: str | None = key(None, "W&B user or team; null: the account's own")
+    group: str | None = key(None, "W&B group; null: the sweep's folder")
+    tags: list[str] = key([], "W&B tags, added to mode and backbone")
+    loss_every: int = key(10, "steps between two lines of losses.csv", at_least=1)
+    image_every: int = key(100, "steps between two progress pictures", at_least=1)
+
+
+@dataclass
+class Teacher:
+    """A real network that slim learns from."""
+
+    weights: str | None = key(None, "a weights file; null: torchvision's official one")
+    layers: dict[str, str] = key({}, "layer of the teacher → layer of slim that learns it")
+
+
+@dataclass
+class Distill:
+    teachers: dict[str, Teacher] = key({}, "torchvision backbone → what is learnt from it")
+    photos: str = key(MISSING, "folder of photographs, side 128 px or more; every 16th is held out")
+    batch: int = key(8, "crops a step", at_least=2)
+    crop: int = key(96, "pixels a side", at_least=64)
+    on_policy: float = key(0.5, "share of each batch that slim painted itself", at_least=0)
+    figures_every: int = key(500, "steps between two measurements on the held-out photographs", at_least=1)
+
+
+@dataclass
+class Config:
+    mode: Mode = key(MISSING, "reconstruct, texture, transfer or distill; chosen by the group")
+    content: str | None = key("chelsea", "content image: a path, or the name of a sample")
+    style: str | None = key("swirl", "style image: a path, or the name of a sample")
+    content_layers: list[str] = key([], "layers whose features are kept")
+    style_layers: list[str] = key([], "layers whose Gram matrices are matched")
+    content_weight: float = key(1.0, "factor of the content loss", at_least=0)
+    style_weight: float = key(1e6, "factor of the style loss", at_least=0)
+    tv_weight: float = key(5.0, "factor of the total variation, which removes pixel noise", at_least=0)
+    style_loss: StyleLoss = key(StyleLoss, "how style is compared")
+    init: str = key("content", "where the image starts: noise, content, style or a path")
+    steps: int = key(200, "optimiser steps", at_least=1)
+    size: int = key(384, "longest side of the result, pixels", at_least=1)
+    style_size: int | None = key(None, "longest side of the style image, pixels; null: as size", at_least=1)
+    alpha: str = key("white", "colour put behind transparent images: a name or #rrggbb")
+    seed: int = key(0, "of the noise, and of all else that is drawn", at_least=0)
+    resume: str | None = key(None, "a checkpoint to go on from, with the same keys otherwise")
+    backbone: Backbone = key(Backbone, "the frozen network that sees the images")
+    optimizer: Optimizer = key(Optimizer, "how the loss is minimised")
+    trainer: Trainer = key(Trainer, "where it runs")
+    tracking: Tracking = key(Tracking, "what is told to whom")
+    distill: Distill | None = key(None, "of mode=distill only")
+
+
+def register() -> None:
+    """Put the schema where conf/config.yaml and conf/optimizer/*.yaml find it."""
+    store = ConfigStore.instance()
+    store.store(name="schema", node=Config, provider="nst")
+    store.store(group="schema/optimizer", name="lbfgs", node=Lbfgs, provider="nst")
+    store.store(group="schema/optimizer", name="adam", node=Adam, provider="nst")
+
+
+def check_ranges(config: Any, prefix: str = "") -> None:
+    """Raise InputError for the first number in a config dataclass that is outside its range or not finite."""
+    for name, value, metadata in _numbers(config, prefix):
+        if not math.isfinite(value):
+            raise InputError(f"{name}={value}: must be a finite number")
+        if (least := metadata.get("at_least")) is not None and value < least:
+            raise InputError(f"{name}={value:g}: must be {least:g} or more")
+        if (bound := metadata.get("above")) is not None and value <= bound:
+            raise InputError(f"{name}={value:g}: must be greater than {bound:g}")
+
+
+def _numbers(config: Any, prefix: str) -> Iterator[tuple[str, float, Any]]:
+    for item in fields(config):
+        value, name = getattr(config, item.name), f"{prefix}{item.name}"
+        if is_dataclass(value):
+            yield from _numbers(value, f"{name}.")
+        elif isinstance(value, int | float):
+            yield name, value, item.metadata

@@ -1,0 +1,145 @@
+"""One run, from its config to its record."""
+
+import logging
+import signal
+import time
+import warnings
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import OmegaConf
+from pytorch_lightning import Trainer, seed_everything
+from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
+
+from nst.build import build
+from nst.commandline import Labels
+from nst.config import Config
+from nst.config import Tracker as TrackerName
+from nst.errors import InputError
+from nst.progress import Progress
+from nst.record import Record, Recorder, device_facts, peak_memory_mb
+from nst.tracking import NoTracker, Tracker, WandbTracker
+
+MAY_DIFFER = ("steps", "resume", "trainer", "tracking")
+"""Keys that may differ between the run that wrote a checkpoint and the one that goes on from it."""
+
+
+def execute(config: Config, folder: Path, labels: Labels, began: float) -> None:
+    """Run a config and leave its record in `folder`. `began` is when it was asked for, on time.perf_counter's clock.
+
+    Raises InputError, with nothing written, for what cannot work; KeyboardInterrupt, with the record closed and the
+    picture so far saved, when the run is interrupted.
+    """
+    _quieten()
+    seed_everything(config.seed, verbose=False)
+    experiment = build(config)
+    task = experiment.task
+    resolved: Any = OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True)
+    checkpoint = _checkpoint(Path(config.resume), resolved) if config.resume else None
+    trainer = _trainer(config, folder)
+    device = trainer.strategy.root_device
+
+    name = labels.name or " ".join(filter(None, (config.content, config.style)))
+    facts = {"command": labels.command, "name": f"{config.mode.value} {name}", "config": resolved}
+    facts |= {"inputs": experiment.inputs, "weights": experiment.weights, "device": device_facts(device)}
+    record = Record(folder, facts)
+    beside = {role: record.add_input(role, image) for role, image in experiment.originals.items()}
+    tracker = _tracker(config, resolved, facts["name"], labels.sweep or folder)
+    recorder = Recorder(record, tracker, config.tracking.image_every, beside)
+    trainer.callbacks.insert(0, recorder)  # before the checkpoint, which holds its rows
+
+    timings = {"setup_seconds": time.perf_counter() - began}
+    status, on_sigint = "failed", signal.getsignal(signal.SIGINT)
+    try:
+        trainer.fit(task, ckpt_path=checkpoint, weights_only=True)
+        status = "finished"
+    except SystemExit:  # what Lightning makes of SIGINT and SIGTERM
+        status = "interrupted"
+    finally:
+        signal.signal(signal.SIGINT, on_sigint)  # Lightning leaves it ignored
+        if status != "failed":
+            record.add_results(task)
+        timings |= {
+            "seconds_per_step": task.seconds / max(task.step, 1),
+            "steps_seconds": task.seconds,
+            "total_seconds": time.perf_counter() - began,
+        }
+        peak = peak_memory_mb(device)
+        losses = {key: value for key, value in (record.rows or [{}])[-1].items() if key.startswith("loss/")}
+        summary = losses | timings | {"peak_memory_mb": peak, "status": status}
+        tracker.finish(summary, failed=status != "finished")
+        record.close(status, losses=losses, timings=timings | {"peak_memory_mb": peak}, wandb=tracker.facts())
+    _say(record, tracker, status, timings)
+    if status == "interrupted":
+        raise KeyboardInterrupt
+
+
+def _trainer(config: Config, folder: Path) -> Trainer:
+    checkpoints = ModelCheckpoint(
+        folder,
+        filename="checkpoint",
+        train_time_interval=timedelta(minutes=config.trainer.checkpoint_minutes),
+        enable_version_counter=False,
+    )
+    try:
+        return Trainer(
+            accelerator=config.trainer.accelerator.value,
+            devices=1,
+            max_epochs=1,
+            callbacks=[Progress(), checkpoints],
+            logger=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+    except MisconfigurationException:
+        raise InputError("trainer=gpu: torch sees no GPU on this machine; take trainer=auto or trainer=cpu") from None
+
+
+def _tracker(config: Config, resolved: dict[str, Any], name: str, folder: Path) -> Tracker:
+    tracking = config.tracking
+    if tracking.name is TrackerName.none:
+        return NoTracker()
+    return WandbTracker(
+        tracking.mode.value,
+        folder,
+        project=tracking.project,
+        entity=tracking.entity,
+        config=resolved,
+        name=name,
+        job_type=config.mode.value,
+        tags=[config.mode.value, config.backbone.name, *tracking.tags],
+        group=tracking.group or "_".join(folder.parts[-2:]),
+    )
+
+
+def _checkpoint(path: Path, resolved: dict[str, Any]) -> Path:
+    """The checkpoint file that `resume` means, a file or a run's folder, checked against the config of this run."""
+    path = path / "checkpoint.ckpt" if path.is_dir() else path
+    if not path.is_file():
+        raise InputError(f"resume={path}: no such file")
+    try:
+        before = torch.load(path, map_location="cpu", weights_only=True)["config"]
+    except Exception:
+        raise InputError(f"resume={path}: not a checkpoint of nst") from None
+    for key, value in before.items():
+        if key not in MAY_DIFFER and resolved[key] != value:
+            raise InputError(f"resume={path}: that run had {key}={value}, this one has {key}={resolved[key]}")
+    return path
+
+
+def _say(record: Record, tracker: Tracker, status: str, timings: dict[str, float]) -> None:
+    print(
+        f"{status} in {timings['total_seconds']:.1f} s "
+        f"(setup {timings['setup_seconds']:.1f} s, {timings['seconds_per_step']:.3g} s/step)"
+    )
+    for line in (*record.where(), *tracker.how_to_browse()):
+        print(line, flush=True)
+
+
+def _quieten() -> None:
+    """Lightning's tips and its warnings about what is done here on purpose."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="pytorch_lightning")

@@ -1,0 +1,116 @@
+"""Image files to tensors and back."""
+
+import io
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageCms, ImageColor, ImageOps, UnidentifiedImageError
+from PIL.PngImagePlugin import PngInfo
+from torch import Tensor
+
+from nst.errors import InputError
+
+MAX_PIXELS = 200_000_000
+"""A larger image (14,000 pixels square) is refused before it is decoded: it would take over 10 GB as it is read."""
+
+
+def load(path: Path, size: int, alpha: str = "white") -> Tensor:
+    """Read an image file as (1, 3, H, W), float32 sRGB in [0, 1], longest side `size` pixels, aspect ratio kept.
+
+    Orientation follows EXIF, embedded colour profiles are converted, transparency is laid on the colour `alpha` (a
+    name or #rrggbb), an animation gives its first frame. Raises InputError for what is not a whole image.
+    """
+    image = _open(path, alpha)
+    scale = size / max(image.size)
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    return _to_tensor(image.resize((width, height), Image.Resampling.LANCZOS))
+
+
+def load_cover(path: Path, height: int, width: int, alpha: str = "white") -> Tensor:
+    """Read an image file as (1, 3, height, width), scaled to cover that and cropped at the centre; else as `load`."""
+    return _to_tensor(ImageOps.fit(_open(path, alpha), (width, height), Image.Resampling.LANCZOS))
+
+
+def encode_png(image: Tensor, text: Mapping[str, str]) -> bytes:
+    """A (1, 3, H, W) image in [0, 1] as the bytes of a PNG file, with `text` in its text chunks."""
+    chunks = PngInfo()
+    for name, value in text.items():
+        chunks.add_text(name, value)
+    return _encode(image, format="PNG", pnginfo=chunks)
+
+
+def encode_jpeg(image: Tensor) -> bytes:
+    """A (1, 3, H, W) image in [0, 1] as the bytes of a JPEG file of quality 90."""
+    return _encode(image, format="JPEG", quality=90)
+
+
+def _open(path: Path, alpha: str) -> Image.Image:
+    try:
+        backdrop = ImageColor.getrgb(alpha)[:3]
+    except ValueError:
+        raise InputError(f"alpha={alpha}: not a colour; use a name such as white, or #rrggbb") from None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's own size warning, and broken EXIF
+            with Image.open(path) as image:
+                if image.width * image.height > MAX_PIXELS:
+                    raise InputError(
+                        f"{path} is {image.width}×{image.height} pixels: more than {MAX_PIXELS // 10**6} million; "
+                        "scale it down first"
+                    )
+                return _to_srgb(ImageOps.exif_transpose(image), backdrop)
+    except InputError:
+        raise
+    except FileNotFoundError:
+        raise InputError(f"no file '{path}'") from None
+    except Image.DecompressionBombError:
+        raise InputError(f"{path} has more than {MAX_PIXELS // 10**6} million pixels; scale it down first") from None
+    except UnidentifiedImageError:
+        raise InputError(f"{path} is not an image that Pillow can read") from None
+    except (OSError, SyntaxError, ValueError, EOFError, IndexError, MemoryError) as error:
+        raise InputError(f"cannot read {path}: {error}") from None
+
+
+def _to_srgb(image: Image.Image, backdrop: tuple[int, ...]) -> Image.Image:
+    """RGB of 8 bits in sRGB, with transparency laid on `backdrop`."""
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        image = _to_8_bits(image)
+    opacity = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
+    profile = image.info.get("icc_profile")
+    if profile and image.mode in ("P", "PA", "LA", "RGBA"):
+        image = image.convert("RGB" if image.mode != "LA" else "L")
+    rgb = None
+    if profile:
+        try:
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            rgb = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+        except (ImageCms.PyCMSError, OSError, ValueError):
+            pass  # a damaged profile, or one for another colour model: the numbers are the best there is
+    rgb = rgb or image.convert("RGB")
+    if opacity is not None:
+        rgb = Image.composite(rgb, Image.new("RGB", rgb.size, backdrop), opacity)
+    return rgb
+
+
+def _to_8_bits(image: Image.Image) -> Image.Image:
+    """Grey of 16 bits, 32 bits or floats in [0, 1] or [0, 255], as 8 bits; Pillow's own conversion clips to white."""
+    values = np.nan_to_num(np.asarray(image, dtype=np.float64))
+    top = next((top for top in (1.0, 255.0, 65535.0) if values.max() <= top), values.max())
+    if image.mode != "F":
+        top = max(top, 65535.0)
+    return Image.fromarray((values / top * 255).clip(0, 255).round().astype(np.uint8))
+
+
+def _to_tensor(image: Image.Image) -> Tensor:
+    # contiguous: L-BFGS flattens its parameter with view(-1)
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float().div(255).contiguous()
+
+
+def _encode(image: Tensor, **options: object) -> bytes:
+    pixels = image.detach()[0].clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, **options)  # type: ignore[arg-type]
+    return buffer.getvalue()

@@ -1,0 +1,39 @@
+"""The losses of style transfer as pure functions of tensors."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def gram(features: Tensor, normalize: str = "chw") -> Tensor:
+    """Gram matrix of feature maps: which channels fire together, wherever in the image they do.
+
+    features: (B, C, H, W), any floating type. Returns (B, C, C) in float32: half precision overflows here.
+    normalize: what F Fᵀ is divided by. "none" is Gatys et al. 2016, eq. 3; "hw" makes it independent of the image's
+    size; "chw" of the layer's width too (Johnson et al. 2016, eq. 3).
+    """
+    batch, channels, height, width = features.shape
+    # channels-last features flatten to (B, HW, C) without a copy
+    columns = features.float().permute(0, 2, 3, 1).reshape(batch, height * width, channels)
+    divisor = {"chw": channels * height * width, "hw": height * width, "none": 1}[normalize]
+    return columns.transpose(1, 2) @ columns / divisor
+
+
+def content_loss(features: Tensor, target: Tensor) -> Tensor:
+    """Mean squared difference of two (B, C, H, W) feature maps (Johnson et al. 2016, eq. 2; Gatys sums halves)."""
+    return F.mse_loss(features.float(), target)
+
+
+def style_loss(features: Tensor, target: Tensor, normalize: str = "chw") -> Tensor:
+    """Mean squared difference between the Gram matrix of (B, C, H, W) features and `target`, (B, C, C)."""
+    return F.mse_loss(gram(features, normalize), target)
+
+
+def tv_loss(image: Tensor) -> Tensor:
+    """Total variation of a (B, 3, H, W) image: mean squared difference of vertical and of horizontal neighbours, added.
+
+    0 for a constant image. The squared form of Mahendran & Vedaldi 2015, eq. 5 with beta = 2, as a mean.
+    """
+    rows = (image[..., 1:, :] - image[..., :-1, :]).square().mean()
+    columns = (image[..., :, 1:] - image[..., :, :-1]).square().mean()
+    return torch.add(rows, columns)

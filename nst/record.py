@@ -1,0 +1,189 @@
+"""The record: what a run leaves behind in its own folder."""
+
+import csv
+import io
+import json
+import math
+import os
+import platform
+import subprocess
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+from torch import Tensor
+
+from nst.errors import InputError
+from nst.imagefile import encode_jpeg, encode_png
+from nst.tasks.chunks import ChunkedTask, Row
+from nst.tracking import Tracker
+
+PACKAGES = ("nst", "torch", "torchvision", "pytorch-lightning", "hydra-core", "omegaconf", "wandb", "pillow", "numpy")
+
+
+class Record:
+    """The folder of one run: record.json, losses.csv, progress/step_NNNNNN.jpg and the results.
+
+    facts: what is known before the run and goes into record.json as it is (config, inputs, weights, …).
+    Every file appears whole or not at all. Raises InputError if the folder holds a run already or cannot be written.
+    """
+
+    def __init__(self, folder: Path, facts: dict[str, Any]) -> None:
+        if (folder / "record.json").exists():
+            raise InputError(f"{folder} holds a run already; choose another folder with hydra.run.dir=FOLDER")
+        self.folder = folder
+        self.rows: list[Row] = []
+        self._results: list[Path] = []
+        self.facts = {"status": "running"} | facts | {"versions": versions(), "git": git_state()}
+        try:
+            self._write_facts()
+        except OSError as error:
+            raise InputError(f"cannot write to {folder}: {error.strerror}") from None
+
+    def add_row(self, row: Row) -> None:
+        """Append a line to losses.csv; its columns are step, seconds and the row's `loss/…`."""
+        self.rows.append(row)
+        columns = ["step", "seconds", *(name for name in row if name.startswith("loss/"))]
+        buffer = io.StringIO()
+        writer = csv.DictWriter(buffer, columns, extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        write_whole(self.folder / "losses.csv", buffer.getvalue().encode())
+
+    def add_picture(self, step: int, picture: Tensor) -> Path:
+        """Write the picture after `step` steps, (1, 3, H, W) in [0, 1], as a JPEG and return its path."""
+        path = self.folder / "progress" / f"step_{step:06d}.jpg"
+        write_whole(path, encode_jpeg(picture))
+        return path
+
+    def add_input(self, role: str, image: Tensor) -> Path:
+        """Write an input (1, 3, H, W) as the run sees it to inputs/ROLE.jpg and return its path."""
+        path = self.folder / "inputs" / f"{role}.jpg"
+        write_whole(path, encode_jpeg(image))
+        return path
+
+    def add_results(self, task: ChunkedTask) -> None:
+        """Write what the task made: result.png, with what it was made from in its text chunk `nst`, and its files."""
+        picture, files = task.picture(), dict(task.files())
+        if picture is not None:
+            files["result.png"] = encode_png(picture, {"nst": json.dumps(self.facts)})
+        for name, data in files.items():
+            write_whole(self.folder / name, data)
+            self._results.append(self.folder / name)
+
+    def where(self) -> list[str]:
+        """Lines for the user: where the results and the record are."""
+        results = [f"{'picture' if path.suffix == '.png' else 'result':8} {_relative(path)}" for path in self._results]
+        return [*results, f"record   {_relative(self.folder / 'record.json')}"]
+
+    def close(self, status: str, **facts: Any) -> None:
+        """Write the final record.json: status is finished, interrupted or failed."""
+        self.facts |= {"status": status} | facts
+        self._write_facts()
+
+    def _write_facts(self) -> None:
+        write_whole(self.folder / "record.json", json.dumps(self.facts, indent=2).encode() + b"\n")
+
+
+def _relative(path: Path) -> str:
+    return os.path.relpath(path)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file so that a reader, or a crash, finds either all of it or what was there before."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.part")
+    temporary.write_bytes(data)
+    os.replace(temporary, path)
+
+
+def versions() -> dict[str, str | None]:
+    """Versions of Python and of the packages that decide what a run computes; None for one not installed."""
+    found: dict[str, str | None] = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = None
+    return found
+
+
+def git_state() -> dict[str, Any] | None:
+    """Commit of the checkout this code runs from and whether it was changed since; None outside a checkout."""
+    here = Path(__file__).resolve()
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(here.parent), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
+    try:
+        git("ls-files", "--error-unmatch", here.name)  # installed in somebody else's repository is not a checkout
+        return {"commit": git("rev-parse", "HEAD"), "changed": bool(git("status", "--porcelain"))}
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def device_facts(device: torch.device) -> dict[str, Any]:
+    """What the run computed on."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
+    return {"type": device.type, "name": name, "threads": torch.get_num_threads()}
+
+
+def peak_memory_mb(device: torch.device) -> float | None:
+    """Peak memory so far in MB: the GPU's, as allocated by torch, or the process's; None where it is not told."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e6
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    unit = 1 if platform.system() == "Darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+
+
+class Recorder(Callback):
+    """Keeps a record and a tracker up to date while a task runs.
+
+    image_every: steps between two progress pictures. beside: image files, by caption, tracked beside each of them.
+    """
+
+    def __init__(self, record: Record, tracker: Tracker, image_every: int, beside: Mapping[str, Path]) -> None:
+        self.record = record
+        self.tracker = tracker
+        self.image_every = image_every
+        self.beside = dict(beside)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, task: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        assert isinstance(task, ChunkedTask)
+        self._tell(outputs)
+        if not all(map(math.isfinite, outputs.values())):
+            raise InputError(f"the loss is not finite at step {outputs['step']:.0f}: lower the weights or optimizer.lr")
+        if task.step % self.image_every == 0:
+            self._show(task)
+
+    def on_train_end(self, trainer: Trainer, task: LightningModule) -> None:
+        assert isinstance(task, ChunkedTask)
+        self._tell({"step": task.step, "seconds": task.seconds} | task.figures())
+        if task.step % self.image_every != 0:
+            self._show(task)
+
+    def on_save_checkpoint(self, trainer: Trainer, task: LightningModule, checkpoint: dict[str, Any]) -> None:
+        checkpoint |= {"rows": self.record.rows, "config": self.record.facts["config"]}
+
+    def on_load_checkpoint(self, trainer: Trainer, task: LightningModule, checkpoint: dict[str, Any]) -> None:
+        self.record.rows = list(checkpoint["rows"])
+
+    def _tell(self, row: Row) -> None:
+        self.record.add_row(row)
+        self.tracker.log(int(row["step"]), {name: value for name, value in row.items() if name != "step"})
+
+    def _show(self, task: ChunkedTask) -> None:
+        picture = task.picture()
+        if picture is not None:
+            path = self.record.add_picture(task.step, picture)
+            self.tracker.log(task.step, {}, {"result": path, **self.beside})

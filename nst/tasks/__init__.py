@@ -1,0 +1,1 @@
+"""The LightningModules: what is optimised, and one step of it."""

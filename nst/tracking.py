@@ -1,0 +1,127 @@
+"""Weights & Biases: the only module that knows it. Trouble with it never blocks or fails a run."""
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from nst.errors import InputError
+
+log = logging.getLogger(__name__)
+INIT_TIMEOUT, FINISH_TIMEOUT = 20.0, 60.0
+"""Seconds after which W&B's server is given up at the start and at the end of a run."""
+
+
+class Tracker(Protocol):
+    """Who is told about a run while it goes on."""
+
+    def log(self, step: int, figures: Mapping[str, float], images: Mapping[str, Path] | None = None) -> None:
+        """Tell the figures after `step` steps, and image files by caption, shown beside each other."""
+
+    def finish(self, summary: Mapping[str, Any], failed: bool = False) -> None:
+        """Tell the final figures and end."""
+
+    def facts(self) -> dict[str, Any] | None:
+        """What record.json says of it."""
+
+    def how_to_browse(self) -> list[str]:
+        """Lines for the user."""
+
+
+class NoTracker:
+    """tracking=none."""
+
+    def log(self, step: int, figures: Mapping[str, float], images: Mapping[str, Path] | None = None) -> None:
+        pass
+
+    def finish(self, summary: Mapping[str, Any], failed: bool = False) -> None:
+        pass
+
+    def facts(self) -> dict[str, Any] | None:
+        return None
+
+    def how_to_browse(self) -> list[str]:
+        return []
+
+
+class WandbTracker:
+    """One W&B run.
+
+    mode: "online", "offline", or "auto": online if logged in, else offline; the environment's WANDB_MODE goes before.
+    folder: where W&B keeps its files. The other arguments are W&B's own.
+    """
+
+    def __init__(
+        self,
+        mode: str,
+        folder: Path,
+        project: str,
+        config: Mapping[str, Any],
+        name: str,
+        job_type: str,
+        tags: Sequence[str] = (),
+        group: str | None = None,
+        entity: str | None = None,
+    ) -> None:
+        try:
+            import wandb
+        except ImportError:
+            raise InputError("tracking=wandb: wandb is not installed; pip install wandb, or tracking=none") from None
+        self._wandb = wandb
+
+        def init(mode: str) -> Any:
+            return wandb.init(
+                mode=mode,  # type: ignore[arg-type]
+                dir=folder,
+                project=project,
+                entity=entity,
+                config=dict(config),
+                name=name,
+                job_type=job_type,
+                tags=tuple(tags),
+                group=group,
+                reinit="finish_previous",
+                settings=wandb.Settings(
+                    silent=True,
+                    console="off",
+                    init_timeout=INIT_TIMEOUT,
+                    finish_timeout=FINISH_TIMEOUT,
+                    finish_timeout_raises=False,
+                ),
+            )
+
+        if os.environ.get("WANDB_MODE"):
+            mode = os.environ["WANDB_MODE"]
+        elif mode == "auto":
+            # verify=False: no request, so an unreachable server does not hold up the start
+            mode = "online" if wandb.login(prompt=False, verify=False) else "offline"
+        try:
+            self._run = init(mode)
+        except (wandb.errors.CommError, wandb.errors.AuthenticationError, wandb.errors.UsageError) as error:
+            log.warning("W&B could not be reached (%s); this run is tracked offline", str(error).splitlines()[0])
+            self._run = init("offline")
+
+    def log(self, step: int, figures: Mapping[str, float], images: Mapping[str, Path] | None = None) -> None:
+        data: dict[str, Any] = dict(figures)
+        if images:
+            # one key an image: a list of images of different sizes draws a warning
+            data |= {f"images/{caption}": self._wandb.Image(str(path)) for caption, path in images.items()}
+        self._run.log(data, step=step)
+
+    def finish(self, summary: Mapping[str, Any], failed: bool = False) -> None:
+        self._run.summary.update(dict(summary))
+        self._run.finish(exit_code=int(failed))
+
+    def facts(self) -> dict[str, Any] | None:
+        facts = {"id": self._run.id, "folder": self._folder}
+        return facts | ({"mode": "offline"} if self._run.offline else {"mode": "online", "url": self._run.url})
+
+    @property
+    def _folder(self) -> str:
+        return os.path.relpath(Path(self._run.dir).parent)
+
+    def how_to_browse(self) -> list[str]:
+        if not self._run.offline:
+            return [f"W&B      {self._run.url}"]
+        return [f"W&B      wandb leet {self._folder}   (offline; upload: wandb sync {self._folder})"]
