@@ -58,6 +58,8 @@ def explain(error: BaseException) -> str | None:
         return _explain_composition(error)
     if isinstance(error, YAMLError):
         return f"not YAML: {error}"
+    if isinstance(error, ValueError) and str(error).startswith("Config group override"):
+        return "a config group such as mode or backbone takes the name of an option, not null"
     if isinstance(error, OSError) and error.filename:
         return f"cannot write to {error.filename}: {error.strerror}"
     return None
@@ -72,6 +74,8 @@ def _explain_composition(error: BaseException) -> str:
     if not key:
         return " ".join(str(error).split())
     known = dict(known_keys())
+    if reason.startswith("Key '") and key in known:
+        return f"{where}{key} belongs to another choice of {key.partition('.')[0]} than the one made"
     if reason.startswith("Key '"):
         return f"{where}no key '{key}'{did_you_mean(key, [*known, *GROUPS])}; `nst --cfg job` shows them all"
     if "not a ListConfig" in reason:
@@ -97,7 +101,7 @@ def known_keys(schema: Any = config.Config, prefix: str = "") -> Iterator[tuple[
 def refuse_unknown(composed: DictConfig, prefix: str = "") -> None:
     """Raise InputError for a key that the schema does not have, which Hydra lets in as `+key=value`."""
     known = dict(known_keys())
-    for name in composed:
+    for name in map(str, composed):
         value = composed._get_node(name)
         if f"{prefix}{name}" not in known:
             raise InputError(f"no key '{prefix}{name}'{did_you_mean(f'{prefix}{name}', known)}")

@@ -12,9 +12,11 @@ from omegaconf import MISSING
 from nst.errors import InputError
 
 
-def key(default: Any, doc: str, *, at_least: float | None = None, above: float | None = None) -> Any:
+def key(
+    default: Any, doc: str, *, at_least: float = -math.inf, above: float = -math.inf, at_most: float = math.inf
+) -> Any:
     """A field with its one-line meaning and, for a number, its range; a mutable default is copied."""
-    metadata = {"doc": doc, "at_least": at_least, "above": above}
+    metadata = {"doc": doc, "at_least": at_least, "above": above, "at_most": at_most}
     if isinstance(default, list | dict) or (is_dataclass(default) and isinstance(default, type)):
         return field(default_factory=default.copy if isinstance(default, list | dict) else default, metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -112,8 +114,8 @@ class Lbfgs(Optimizer):
 class Adam(Optimizer):
     name: str = "adam"
     lr: float = key(0.02, "step size in pixel values, of [0, 1]", above=0)
-    beta1: float = key(0.9, "decay of the mean of gradients", at_least=0)
-    beta2: float = key(0.99, "decay of the mean of squared gradients", at_least=0)
+    beta1: float = key(0.9, "decay of the mean of gradients", at_least=0, at_most=0.9999)
+    beta2: float = key(0.99, "decay of the mean of squared gradients", at_least=0, at_most=0.9999)
 
 
 @dataclass
@@ -148,7 +150,7 @@ class Distill:
     photos: str = key(MISSING, "folder of photographs, side 128 px or more; every 16th is held out")
     batch: int = key(8, "crops a step", at_least=2)
     crop: int = key(96, "pixels a side", at_least=64)
-    on_policy: float = key(0.5, "share of each batch that slim painted itself", at_least=0)
+    on_policy: float = key(0.5, "share of each batch that slim painted itself", at_least=0, at_most=1)
     figures_every: int = key(500, "steps between two measurements on the held-out photographs", at_least=1)
 
 
@@ -165,10 +167,12 @@ class Config:
     style_loss: StyleLoss = key(StyleLoss, "how style is compared")
     init: str = key("content", "where the image starts: noise, content, style or a path")
     steps: int = key(200, "optimiser steps", at_least=1)
-    size: int = key(384, "longest side of the result, pixels", at_least=1)
-    style_size: int | None = key(None, "longest side of the style image, pixels; null: as size", at_least=1)
+    size: int = key(384, "longest side of the result, pixels", at_least=1, at_most=16384)
+    style_size: int | None = key(
+        None, "longest side of the style image, pixels; null: as size", at_least=1, at_most=16384
+    )
     alpha: str = key("white", "colour put behind transparent images: a name or #rrggbb")
-    seed: int = key(0, "of the noise, and of all else that is drawn", at_least=0)
+    seed: int = key(0, "of the noise, and of all else that is drawn", at_least=0, at_most=2**32 - 1)
     resume: str | None = key(None, "a checkpoint to go on from, with the same keys otherwise")
     backbone: Backbone = key(Backbone, "the frozen network that sees the images")
     optimizer: Optimizer = key(Optimizer, "how the loss is minimised")
@@ -190,10 +194,13 @@ def check_ranges(config: Any, prefix: str = "") -> None:
     for name, value, metadata in _numbers(config, prefix):
         if not math.isfinite(value):
             raise InputError(f"{name}={value}: must be a finite number")
-        if (least := metadata.get("at_least")) is not None and value < least:
-            raise InputError(f"{name}={value:g}: must be {least:g} or more")
-        if (bound := metadata.get("above")) is not None and value <= bound:
-            raise InputError(f"{name}={value:g}: must be greater than {bound:g}")
+        for rule, holds in (
+            ("at_least", value >= metadata["at_least"]),
+            ("above", value > metadata["above"]),
+            ("at_most", value <= metadata["at_most"]),
+        ):
+            if not holds:
+                raise InputError(f"{name}={value:g}: must be {rule.replace('_', ' ')} {metadata[rule]:g}")
 
 
 def _numbers(config: Any, prefix: str) -> Iterator[tuple[str, float, Any]]:

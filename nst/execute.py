@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import OmegaConf
-from pytorch_lightning import Trainer, seed_everything
+from pytorch_lightning import Callback, Trainer, seed_everything
 from pytorch_lightning.callbacks import ModelCheckpoint
-from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from nst.build import build
 from nst.commandline import Labels
@@ -49,7 +49,8 @@ def execute(config: Config, folder: Path, labels: Labels, began: float) -> None:
     beside = {role: record.add_input(role, image) for role, image in experiment.originals.items()}
     tracker = _tracker(config, resolved, facts["name"], labels.sweep or folder)
     recorder = Recorder(record, tracker, config.tracking.image_every, beside)
-    trainer.callbacks.insert(0, recorder)  # before the checkpoint, which holds its rows
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    callbacks.insert(0, recorder)  # before the checkpoint, which holds its rows
 
     timings = {"setup_seconds": time.perf_counter() - began}
     status, on_sigint = "failed", signal.getsignal(signal.SIGINT)

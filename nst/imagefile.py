@@ -17,13 +17,15 @@ MAX_PIXELS = 200_000_000
 """A larger image (14,000 pixels square) is refused before it is decoded: it would take over 10 GB as it is read."""
 
 
-def load(path: Path, size: int, alpha: str = "white") -> Tensor:
+def load(path: Path, size: int | None = None, alpha: str = "white") -> Tensor:
     """Read an image file as (1, 3, H, W), float32 sRGB in [0, 1], longest side `size` pixels, aspect ratio kept.
 
-    Orientation follows EXIF, embedded colour profiles are converted, transparency is laid on the colour `alpha` (a
+    Without a size it keeps its own. Orientation follows EXIF, embedded colour profiles are converted, transparency is laid on the colour `alpha` (a
     name or #rrggbb), an animation gives its first frame. Raises InputError for what is not a whole image.
     """
     image = _open(path, alpha)
+    if size is None:
+        return _to_tensor(image)
     scale = size / max(image.size)
     width, height = (max(1, round(side * scale)) for side in image.size)
     return _to_tensor(image.resize((width, height), Image.Resampling.LANCZOS))

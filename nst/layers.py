@@ -53,6 +53,8 @@ def _canonical(name: str, available: Collection[str], backbone: str) -> str:
     if canonical in available:
         return canonical
     listed = f"the layers of {backbone} are {', '.join(available)}"
+    if backbone == "squeezenet":
+        listed += "; layers=squeezenet is a choice among them"
     ambiguous = re.fullmatch(r"(conv|relu)_(\d+)", name)
     if ambiguous and name not in CLASSROOM:
         kind, number = ambiguous.groups()

@@ -1,6 +1,6 @@
 """What a run minimises: content, style and total variation, weighted."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -34,17 +34,16 @@ class Objective(nn.Module):
         self.weights = {"content": content_weight, "style": style_weight, "tv": tv_weight}
         self.gram_normalize = gram_normalize
         with torch.no_grad():
-            if self.content_layers:
-                features = backbone(content)
-                for layer in self.content_layers:
-                    self._target("content", layer, features[layer].float())
-            if self.style_layers:
-                features = backbone(style)
-                for layer in self.style_layers:
-                    self._target("style", layer, gram(features[layer], gram_normalize))
+            for layer, features in self._encode(content, self.content_layers):
+                self.register_buffer(f"content_{layer}", features.float(), persistent=False)
+            for layer, features in self._encode(style, self.style_layers):
+                self.register_buffer(f"style_{layer}", gram(features, gram_normalize), persistent=False)
 
-    def _target(self, kind: str, layer: str, value: Tensor) -> None:
-        self.register_buffer(f"{kind}_{layer}", value, persistent=False)
+    def _encode(self, image: Tensor | None, layers: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
+        if layers:
+            assert image is not None, "layers to compare at, and no image to compare with"
+            features = self.backbone(image)
+            yield from ((layer, features[layer]) for layer in layers)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         features = self.backbone(image)

@@ -23,7 +23,7 @@ CONF = str(CHECKOUT_CONF) if (CHECKOUT_CONF / "config.yaml").is_file() else "pkg
 REFUSED, INTERRUPTED = 2, 130
 """Exit statuses for input that cannot be used, and for Ctrl-C or a kill."""
 
-_refused: list[str] = []  # the jobs' complaints: an exit inside a job would end a whole sweep
+_refused: list[Path] = []  # the jobs' folders: an exit inside a job would end a whole sweep
 
 config.register()
 
@@ -39,9 +39,12 @@ def job(composed: DictConfig) -> None:
         # torch and the rest: not before they are needed
         from nst.execute import execute
 
-        execute(OmegaConf.to_object(composed), folder, commandline.job_labels(settings), began)
+        checked = OmegaConf.to_object(composed)
+        assert isinstance(checked, config.Config)
+        execute(checked, folder, commandline.job_labels(settings), began)
     except (InputError, OmegaConfBaseException) as error:
-        _refused.append(commandline.complain(error))
+        commandline.complain(error)
+        _refused.append(folder)
         commandline.remove_empty(folder)
 
 

@@ -52,7 +52,7 @@ class Backbone(nn.Module):
                 self.features[index] = nn.AvgPool2d(module.kernel_size, module.stride, ceil_mode=module.ceil_mode)
         for module in self.features.modules():
             if isinstance(module, nn.Conv2d) and module.padding != (0, 0):
-                module.padding_mode = padding
+                module.padding_mode = padding  # type: ignore[assignment]
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN)[:, None, None], persistent=False)
         self.register_buffer("std", torch.tensor(IMAGENET_STD)[:, None, None], persistent=False)
         self.smallest_side = next(side for side in count(1) if self._fits(side))

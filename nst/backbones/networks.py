@@ -27,6 +27,7 @@ class Network:
 def _torchvision(constructor: Callable[..., nn.Module], names: Callable[[nn.Sequential], list[str]]) -> Network:
     with torch.device("meta"):
         features = constructor(weights=None).features
+    assert isinstance(features, nn.Sequential)
     return Network(features, {name: index for index, name in enumerate(names(features))})
 
 
