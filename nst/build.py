@@ -12,14 +12,19 @@ from nst import samples
 from nst.backbones import Backbone
 from nst.backbones.weights import sha256
 from nst.config import Adam, Config, Lbfgs, LineSearch, Mode, check_ranges
+from nst.distillation import Teacher
 from nst.errors import InputError
 from nst.image import noise
 from nst.imagefile import load, load_cover
 from nst.objective import Objective
+from nst.photos import load_folder
 from nst.tasks.chunks import ChunkedTask, stops
+from nst.tasks.distill import HELD_OUT_SIDE, Distill
 from nst.tasks.transfer import Transfer
 
 MEGAPIXEL = 1_000_000
+HELD_OUT_EVERY = 24
+"""One photograph in so many is held out of distillation, to measure on."""
 TERMS = {Mode.reconstruct: ("content",), Mode.texture: ("style",), Mode.transfer: ("content", "style")}
 """What each mode compares the image with."""
 
@@ -40,7 +45,7 @@ class Experiment:
 def build(config: Config) -> Experiment:
     """Read the images and the weights and put the task together. Raises InputError for what cannot work."""
     check_ranges(config)
-    return _transfer(config)
+    return _distill(config) if config.mode is Mode.distill else _transfer(config)
 
 
 def file_facts(path: Path) -> dict[str, str]:
@@ -106,6 +111,30 @@ def _transfer(config: Config) -> Experiment:
         weights={config.backbone.name: file_facts(backbone.weights)},
         originals={role: images[role] for role in terms},
     )
+
+
+def _distill(config: Config) -> Experiment:
+    settings = config.distill
+    if settings is None or not settings.teachers:
+        raise InputError("mode=distill needs distill.teachers")
+    teachers = {
+        name: Teacher(
+            Backbone(name, teacher.layers, teacher.weights, padding="reflect"), dict(teacher.layers), teacher.pad
+        )
+        for name, teacher in settings.teachers.items()
+    }
+    photos = load_folder(Path(settings.photos).expanduser(), smallest=max(settings.crop, HELD_OUT_SIDE))
+    task = Distill(
+        teachers,
+        photos=[photo for index, photo in enumerate(photos) if index % HELD_OUT_EVERY],
+        held_out=photos[::HELD_OUT_EVERY],
+        stops=stops(config.steps, config.tracking.loss_every),
+        lr=settings.lr,
+        batch=settings.batch,
+        crop=settings.crop,
+        on_policy=settings.on_policy,
+    )
+    return Experiment(task, weights={name: file_facts(teacher.backbone.weights) for name, teacher in teachers.items()})
 
 
 def make_optimizer(config: Any, pixels: int) -> Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]:

@@ -142,16 +142,19 @@ class Teacher:
 
     weights: str | None = key(None, "a weights file; null: torchvision's official one")
     layers: dict[str, str] = key({}, "layer of the teacher → layer of slim that learns it")
+    pad: int = key(0, "pixels of reflection around each image, to line up a network that pads less", at_least=0)
 
 
 @dataclass
 class Distill:
-    teachers: dict[str, Teacher] = key({}, "torchvision backbone → what is learnt from it")
-    photos: str = key(MISSING, "folder of photographs, side 128 px or more; every 16th is held out")
+    """How slim's weights are made."""
+
+    teachers: dict[str, Teacher] = key({}, "backbone → what is learnt from it")
+    photos: str = key(MISSING, "folder of photographs of 128 px a side or more")
+    lr: float = key(1e-3, "AdamW's step size, reached after 200 steps and falling to 0", above=0)
     batch: int = key(8, "crops a step", at_least=2)
-    crop: int = key(96, "pixels a side", at_least=64)
-    on_policy: float = key(0.5, "share of each batch that slim painted itself", at_least=0, at_most=1)
-    figures_every: int = key(500, "steps between two measurements on the held-out photographs", at_least=1)
+    crop: int = key(96, "pixels a side of a crop", at_least=64)
+    on_policy: float = key(0.5, "share of each batch that slim painted itself", at_least=0, at_most=0.9)
 
 
 @dataclass

@@ -20,8 +20,9 @@ MAX_PIXELS = 200_000_000
 def load(path: Path, size: int | None = None, alpha: str = "white") -> Tensor:
     """Read an image file as (1, 3, H, W), float32 sRGB in [0, 1], longest side `size` pixels, aspect ratio kept.
 
-    Without a size it keeps its own. Orientation follows EXIF, embedded colour profiles are converted, transparency is laid on the colour `alpha` (a
-    name or #rrggbb), an animation gives its first frame. Raises InputError for what is not a whole image.
+    Without a size it keeps its own. Orientation follows EXIF, embedded colour profiles are converted, transparency is
+    laid on the colour `alpha` (a name or #rrggbb), an animation gives its first frame. Raises InputError for what is
+    not a whole image.
     """
     image = _open(path, alpha)
     if size is None:

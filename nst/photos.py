@@ -56,7 +56,7 @@ class Crops:
 
 
 def add_noise(images: Tensor) -> Tensor:
-    """About a third of a batch blended with up to 60 % of uniform noise: what a run from noise looks like on its way."""
+    """A third of a (B, 3, H, W) batch blended with up to 60 % of noise: what a run from noise sees on its way."""
     shape = (len(images), 1, 1, 1)
     amount = 0.6 * torch.rand(shape).square() * (torch.rand(shape) < 0.35)
     return images * (1 - amount) + amount * torch.rand_like(images)

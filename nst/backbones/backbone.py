@@ -70,6 +70,10 @@ class Backbone(nn.Module):
         """The deepest layer asked for."""
         return max(self.layers, key=self._reads.__getitem__)
 
+    def index_of(self, layer: str) -> int:
+        """Which module of `features` the layer is the output of."""
+        return self._reads[layer]
+
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         return self._read((image - self.mean) / self.std)
 

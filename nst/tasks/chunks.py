@@ -31,12 +31,12 @@ class ChunkedTask(LightningModule):
         self.step = 0
         self.seconds = 0.0
 
-    def run_chunk(self, steps: int) -> Mapping[str, Tensor]:
-        """Take `steps` steps. Returns named scalars, as they were before the first of them."""
+    def run_chunk(self, steps: int) -> Mapping[str, Tensor | float]:
+        """Take `steps` steps. Returns named figures, as they were before the first of them."""
         raise NotImplementedError
 
     def figures(self) -> dict[str, float]:
-        """The figures of `run_chunk`, of what there is now."""
+        """The same figures, as they are now."""
         raise NotImplementedError
 
     def picture(self) -> Tensor | None:
