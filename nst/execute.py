@@ -42,7 +42,7 @@ def execute(config: Config, folder: Path, labels: Labels, began: float) -> None:
     trainer = _trainer(config, folder)
     device = trainer.strategy.root_device
 
-    name = labels.name or " ".join(filter(None, (config.content, config.style)))
+    name = labels.name or " ".join(Path(image).stem for image in (config.content, config.style) if image)
     facts = {"command": labels.command, "name": f"{config.mode.value} {name}", "config": resolved}
     facts |= {"inputs": experiment.inputs, "weights": experiment.weights, "device": device_facts(device)}
     record = Record(folder, facts)

@@ -163,14 +163,13 @@ class Recorder(Callback):
         self._tell(outputs)
         if not all(map(math.isfinite, outputs.values())):
             raise InputError(f"the loss is not finite at step {outputs['step']:.0f}: lower the weights or optimizer.lr")
-        if task.step % self.image_every == 0:
+        if task.step % self.image_every == 0 and task.step < task.stops[-1]:
             self._show(task)
 
     def on_train_end(self, trainer: Trainer, task: LightningModule) -> None:
         assert isinstance(task, ChunkedTask)
         self._tell({"step": task.step, "seconds": task.seconds} | task.figures())
-        if task.step % self.image_every != 0:
-            self._show(task)
+        self._show(task)
 
     def on_save_checkpoint(self, trainer: Trainer, task: LightningModule, checkpoint: dict[str, Any]) -> None:
         checkpoint |= {"rows": self.record.rows, "config": self.record.facts["config"]}

@@ -1,0 +1,155 @@
+"""Backbones: read where the name says, frozen, no deeper than asked for, and only with the right weights."""
+
+from pathlib import Path
+
+import pytest
+import torch
+import torchvision
+from safetensors.torch import save_file
+from torch import Tensor
+
+from nst.backbones import Backbone
+from nst.backbones.weights import EMBEDDED
+from nst.errors import InputError
+from tests.conftest import SHARED
+
+IMAGE = torch.rand(1, 3, 32, 40, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture(scope="module")
+def vgg_state() -> dict[str, Tensor]:
+    """A VGG-19 of random weights, cut after conv2_1."""
+    torch.manual_seed(0)
+    with torch.device("meta"):
+        features = torchvision.models.vgg19().features[:6]
+    return {f"features.{name}": torch.randn(tensor.shape) * 0.05 for name, tensor in features.state_dict().items()}
+
+
+@pytest.fixture
+def vgg_file(vgg_state: dict[str, Tensor], tmp_path: Path) -> str:
+    path = tmp_path / "vgg.safetensors"
+    save_file(vgg_state, path)
+    return str(path)
+
+
+def test_layers_are_read_where_their_names_say(vgg_state: dict[str, Tensor], vgg_file: str) -> None:
+    features = Backbone("vgg19", ["conv_1", "relu1_1", "conv1_2", "pool1"], vgg_file)(IMAGE)
+    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    x = (IMAGE - mean[:, None, None]) / std[:, None, None]
+    conv = torch.conv2d(x, vgg_state["features.0.weight"], vgg_state["features.0.bias"], padding=1)
+    torch.testing.assert_close(features["conv1_1"], conv, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(features["relu1_1"], conv.relu(), atol=1e-4, rtol=1e-4)
+    expected = torch.nn.functional.max_pool2d(features["conv1_2"].relu(), 2)
+    torch.testing.assert_close(features["pool1"], expected)
+
+
+@pytest.mark.parametrize("layers", [["conv1_1", "conv2_1"], ["conv1_1"]])
+def test_a_convolution_is_read_before_its_relu(layers: list[str], vgg_file: str) -> None:
+    features = Backbone("vgg19", layers, vgg_file)(IMAGE)
+    assert all((features[layer] < 0).any() for layer in layers)
+
+
+def test_it_is_cut_at_the_deepest_layer_frozen_and_channels_last(vgg_file: str) -> None:
+    backbone = Backbone("vgg19", ["conv2_1", "conv1_1"], vgg_file)
+    assert len(backbone.features) == 6
+    assert backbone.deepest == "conv2_1"
+    assert not any(parameter.requires_grad for parameter in backbone.parameters())
+    image = IMAGE.clone().requires_grad_(True)
+    features = backbone(image)["conv2_1"]
+    assert features.is_contiguous(memory_format=torch.channels_last)
+    features.square().mean().backward()
+    assert image.grad is not None
+    assert all(parameter.grad is None for parameter in backbone.parameters())
+
+
+def test_pth_and_safetensors_hold_the_same(vgg_state: dict[str, Tensor], vgg_file: str, tmp_path: Path) -> None:
+    torch.save(vgg_state, tmp_path / "vgg.pth")
+    first, second = (Backbone("vgg19", ["conv2_1"], path) for path in (vgg_file, str(tmp_path / "vgg.pth")))
+    assert torch.equal(first(IMAGE)["conv2_1"], second(IMAGE)["conv2_1"])
+
+
+def test_pooling_and_padding_are_as_asked_for(vgg_file: str) -> None:
+    maximum, average = (Backbone("vgg19", ["relu1_2", "pool1"], vgg_file, pooling=each) for each in ("max", "avg"))
+    relu = maximum(IMAGE)["relu1_2"]
+    torch.testing.assert_close(average(IMAGE)["pool1"], torch.nn.functional.avg_pool2d(relu, 2))
+    flat = torch.full((1, 3, 32, 32), 0.8)
+    for padding in ("reflect", "replicate"):
+        inner = Backbone("vgg19", ["conv1_1"], vgg_file, padding=padding)(flat)["conv1_1"]
+        assert (inner - inner[..., :1, :1]).abs().max() < 1e-4  # a constant image has no border
+    border = Backbone("vgg19", ["conv1_1"], vgg_file)(flat)["conv1_1"]
+    assert (border - border[..., :1, :1]).abs().max() > 0.01
+
+
+def test_smallest_side_is_what_the_deepest_layer_needs(vgg_file: str) -> None:
+    backbone = Backbone("vgg19", ["conv2_1"], vgg_file, padding="reflect")
+    assert backbone.smallest_side == 4
+    backbone(torch.rand(1, 3, 4, 4))
+    with pytest.raises(RuntimeError):
+        backbone(torch.rand(1, 3, 3, 3))
+
+
+def test_a_checkpoint_that_ends_too_early_is_refused(vgg_file: str) -> None:
+    with pytest.raises(InputError, match=r"does not reach conv2_2 of vgg19: it lacks features\.7\.weight"):
+        Backbone("vgg19", ["conv1_1", "conv2_2"], vgg_file)
+
+
+def test_a_checkpoint_of_another_network_is_refused(vgg_state: dict[str, Tensor], tmp_path: Path) -> None:
+    save_file(vgg_state | {"features.0.weight": torch.zeros(96, 3, 7, 7)}, tmp_path / "other.safetensors")
+    with pytest.raises(InputError, match="not a checkpoint of vgg19"):
+        Backbone("vgg19", ["conv1_1"], str(tmp_path / "other.safetensors"))
+
+
+@pytest.mark.parametrize("name", ["page.pth", "cut.pth", "cut.safetensors", "pickle.pth"])
+def test_files_that_hold_no_weights_are_refused(name: str, vgg_state: dict[str, Tensor], tmp_path: Path) -> None:
+    path = tmp_path / name
+    if name == "page.pth":
+        path.write_text("<html>404</html>")
+    elif name == "cut.safetensors":
+        save_file(vgg_state, path)
+        path.write_bytes(path.read_bytes()[:-10])
+    elif name == "cut.pth":
+        torch.save(vgg_state, path)
+        path.write_bytes(path.read_bytes()[:2000])
+    else:
+        torch.save(["no", "state", "dict"], path)
+    with pytest.raises(InputError, match=name.replace(".", r"\.")) as error:
+        Backbone("vgg19", ["conv1_1"], str(path))
+    assert "\n" not in str(error.value)
+
+
+def test_a_cached_official_file_is_checked(tmp_path: Path) -> None:
+    cached = tmp_path / ".cache" / "hub" / "checkpoints" / "vgg19-dcbb9e9d.pth"
+    cached.parent.mkdir(parents=True)
+    cached.write_bytes(b"random numbers under the right name")
+    with pytest.raises(InputError, match="does not begin with dcbb9e9d"):
+        Backbone("vgg19", ["conv1_1"])
+
+
+def test_without_network_and_file_the_way_out_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def offline(*arguments: object) -> None:
+        raise OSError("no route to host")
+
+    monkeypatch.setattr("socket.create_connection", offline)
+    with pytest.raises(InputError, match=r"no route to host.*backbone=slim.*backbone\.weights="):
+        Backbone("squeezenet", ["fire4"])
+
+
+def test_slim_is_embedded_small_and_calibrated() -> None:
+    assert EMBEDDED["slim"].stat().st_size < 3_000_000
+    backbone = Backbone("slim", [f"conv_{block}" for block in range(1, 6)], padding="reflect")
+    from nst.imagefile import load
+    from nst.samples import find
+
+    photographs = [backbone(load(find("content", name), 256)) for name in ("chelsea", "coffee", "rocket")]
+    for layer in backbone.layers:
+        level = sum(float(features[layer].abs().mean()) for features in photographs) / 3
+        assert 0.5 < level < 2, f"{layer}: mean activation {level}, so the usual weights would mean something else"
+
+
+@pytest.mark.real_weights
+@pytest.mark.skipif(not SHARED.is_dir(), reason="no ../shared with real weights")
+def test_real_weights_load_and_normalised_vgg_has_mean_activation_one() -> None:
+    vgg = Backbone("vgg19", ["relu1_1", "relu2_1"], str(SHARED / "weights/vgg19_to_conv3_1.safetensors"))
+    squeezenet = Backbone("squeezenet", ["conv1", "fire9"], str(SHARED / "weights/squeezenet1_0.safetensors"))
+    assert 0.2 < float(vgg(IMAGE)["relu1_1"].mean()) < 5  # Gatys 2016, section 2: weights scaled to mean activation 1
+    assert squeezenet(torch.rand(1, 3, 64, 64))["fire9"].shape[1] == 512

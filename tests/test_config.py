@@ -1,0 +1,121 @@
+"""What can be composed, and how what cannot is answered."""
+
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+import yaml
+
+from nst import config
+from nst.commandline import known_keys, quote_path
+from tests.conftest import ROOT, Door
+
+GROUPS = {folder.name: sorted(file.stem for file in folder.glob("*.yaml")) for folder in (ROOT / "conf").iterdir()}
+
+
+def test_every_key_has_a_meaning() -> None:
+    keys = dict(known_keys())
+    assert {"style_weight", "backbone.pooling", "optimizer.history", "optimizer.beta1", "distill.photos"} <= set(keys)
+    for name, doc in keys.items():
+        assert doc or name in ("optimizer.name",), name
+
+
+@pytest.mark.parametrize("choice", [f"{group}={name}" for group, names in GROUPS.items() for name in names])
+def test_every_option_composes(choice: str, nst: Door) -> None:
+    result = nst(choice, "--cfg", "job")
+    assert result.status == 0, result.err
+    composed = yaml.safe_load(result.out)
+    assert set(composed) == {item.name for item in fields(config.Config)}
+
+
+def test_the_defaults_are_the_course_s(nst: Door) -> None:
+    composed = yaml.safe_load(nst("--cfg", "job").out)
+    assert (composed["content"], composed["mode"], composed["init"]) == ("chelsea", "transfer", "content")
+    assert composed["content_layers"] == ["conv_4"]
+    assert composed["style_layers"] == [f"conv_{block}" for block in range(1, 6)]
+    assert (composed["content_weight"], composed["style_weight"]) == (1, 1e6)
+
+
+REFUSED = [
+    ("styl_weight=1", "did you mean 'style_weight'?"),
+    ("+style_wight=1", "did you mean 'style_weight'?"),
+    ("backbone.weigths=x", "did you mean 'backbone.weights'?"),
+    ("layerz=gatys", "did you mean 'layers'?"),
+    ("optimizer.beta1=0.5", "belongs to another choice of optimizer"),
+    ("style_weight=abc", "style_weight: 'abc' is not a number"),
+    ("style_weight=-1", "must be at least 0"),
+    ("style_weight=nan", "must be a finite number"),
+    ("steps=0", "must be at least 1"),
+    ("steps=2.5", "not a whole number"),
+    ("optimizer.lr=0", "must be above 0"),
+    ("mode=transfr", "did you mean 'transfer'?; the options are distill, reconstruct, texture, transfer"),
+    ("mode=null", "takes the name of an option"),
+    ("backbone=vgg11", "slim, squeezenet, vgg16, vgg19"),
+    ("style_loss.gram=wh", "expected one of [chw, hw, none]"),
+    ("tracking.mode=onlin", "expected one of [auto, online, offline]"),
+    ("style_layers=conv_1", "write [conv_1,conv_2]"),
+    ("style_layers=[]", "needs style_layers"),
+    ("style_layers=[conv_6]", "can be read two ways"),
+    ("style_layers=[conv1_9]", "the layers of slim are conv1_1"),
+    ("content=chelsa", "did you mean 'chelsea'?"),
+    ("content=null", "mode=transfer needs content="),
+    ("content=.", "that is a folder"),
+    ("content=a (1.png", "takes quotes inside quotes"),
+    ("init=nois", "neither noise, content, style nor an image file"),
+    ("size=20", "conv5_1 needs 32 a side: raise size"),
+    ("style_size=20", "raise style_size"),
+    ("alpha=whit", "not a colour"),
+    ("resume=nowhere", "no such file"),
+    ("hydra.run.dir=/dev/null/x", "cannot write to /dev/null/x"),
+    ("experiment=nothing", "no such option"),
+]
+
+
+@pytest.mark.parametrize(("argument", "expected"), REFUSED, ids=[argument for argument, _ in REFUSED])
+def test_bad_input_gets_one_line_and_leaves_nothing(argument: str, expected: str, nst: Door, tmp_path: Path) -> None:
+    before = set(tmp_path.rglob("*"))
+    result = nst(argument, "tracking=none", *([] if "run.dir" in argument else ["hydra.run.dir=a/b"]))
+    assert result.status == 2
+    assert expected in result.err
+    assert result.err.startswith("nst: ")
+    assert result.err.count("\n") == 1
+    assert result.out == ""
+    assert set(tmp_path.rglob("*")) == before
+
+
+def test_a_contradiction_of_mode_and_layers_is_refused(nst: Door) -> None:
+    assert "uses no style_layers" in nst("mode=reconstruct", "style_layers=[conv_1]", "tracking=none").err
+
+
+def test_typos_and_wrong_values_inside_yaml_files_are_refused(nst: Door, tmp_path: Path) -> None:
+    folder = tmp_path / "mine" / "experiment"
+    folder.mkdir(parents=True)
+    for name, line in (("typo", "style_wieght: 3"), ("value", "style_weight: heavy"), ("broken", "steps: [")):
+        (folder / f"{name}.yaml").write_text(f"# @package _global_\n{line}\n")
+    directory = f"--config-dir={tmp_path / 'mine'}"
+    assert (
+        "experiment/typo.yaml: no key 'style_wieght'; did you mean 'style_weight'?"
+        in nst(directory, "experiment=typo").err
+    )
+    assert "experiment/value.yaml: style_weight: 'heavy' is not a number" in nst(directory, "experiment=value").err
+    broken = nst(directory, "experiment=broken")
+    assert broken.status == 2
+    assert "broken.yaml" in broken.err
+
+
+def test_paths_with_any_character_need_no_quotes_of_hydra_s(tmp_path: Path) -> None:
+    for name in ("my pic (1).png", "a=b,c.png", "it's {new}.png", "plain.png"):
+        (tmp_path / name).touch()
+    assert quote_path("content=my pic (1).png") == "content='my pic (1).png'"
+    assert quote_path("content=a=b,c.png") == "content='a=b,c.png'"
+    assert quote_path("style=it's {new}.png") == r"style='it\'s {new}.png'"
+    assert quote_path("content=plain.png") == "content=plain.png"
+    assert quote_path("content=missing (1).png") == "content=missing (1).png"
+    assert quote_path("style_layers=[conv_1,conv_2]") == "style_layers=[conv_1,conv_2]"
+
+
+def test_a_refusal_answers_before_torch_is_imported() -> None:
+    code = "import sys, nst.run; sys.exit('torch' in sys.modules or 'wandb' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

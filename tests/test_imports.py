@@ -1,0 +1,57 @@
+"""Imports run one way, from the door down; `python -m nst.run` is the only way in."""
+
+import ast
+from pathlib import Path
+
+from tests.conftest import ROOT
+
+LEVELS = [
+    {"errors"},
+    {"layers", "losses", "imagefile", "config", "image", "tracking"},
+    {"samples", "backbones", "photos"},
+    {"objective"},
+    {"distillation"},
+    {"tasks"},
+    {"record", "progress"},
+    {"build", "commandline"},
+    {"execute"},
+    {"run"},
+]
+"""A module imports from levels above its own in this list only, or from its own package."""
+
+
+def top(path: Path) -> str:
+    return path.relative_to(ROOT / "nst").parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+MODULES = sorted(path for path in (ROOT / "nst").rglob("*.py") if path != ROOT / "nst" / "__init__.py")
+
+
+def test_imports_run_one_way() -> None:
+    level = {name: index for index, names in enumerate(LEVELS) for name in names}
+    for path in MODULES:
+        for name in imports(path):
+            parts = name.split(".")
+            if parts[0] == "nst" and len(parts) > 1 and parts[1] in level and parts[1] != top(path):
+                assert level[parts[1]] < level[top(path)], f"{top(path)} imports {parts[1]}"
+
+
+def test_below_build_nobody_sees_a_config() -> None:
+    for path in MODULES:
+        if top(path) not in ("build", "commandline", "execute", "run", "config"):
+            assert not {name for name in imports(path) if name.startswith(("omegaconf", "hydra", "nst.config"))}, path
+
+
+def test_pillow_and_wandb_have_one_user_each() -> None:
+    users = {library: {top(path) for path in MODULES if library in imports(path)} for library in ("PIL", "wandb")}
+    assert users == {"PIL": {"imagefile", "samples"}, "wandb": {"tracking"}}  # samples/paint.py draws

@@ -1,0 +1,249 @@
+"""Whole runs through the door: the picture, the record, and what happens when one is stopped."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from skimage.metrics import structural_similarity
+
+from nst.imagefile import load
+from nst.samples import find
+from tests.conftest import SHARED, SMALL, Door
+
+
+def test_a_transfer_leaves_its_whole_record(nst: Door, photo: Path) -> None:
+    result = nst(*SMALL, f"content={photo}", "style=swirl", "tracking.loss_every=2", "tracking.image_every=3")
+    assert result.status == 0
+    files = {str(path.relative_to(result.folder)) for path in result.folder.rglob("*") if path.is_file()}
+    pictures = {"result.png", "progress/step_000003.jpg", "progress/step_000006.jpg"}
+    assert files == pictures | {"losses.csv", "record.json", "inputs/content.jpg", "inputs/style.jpg"}
+
+    record = result.record
+    assert record["status"] == "finished"
+    assert record["config"]["style_layers"] == ["conv1_1", "conv2_1"]  # resolved names only
+    assert record["inputs"]["content"]["path"] == str(photo)
+    assert all(len(facts["sha256"]) == 64 for facts in (*record["inputs"].values(), *record["weights"].values()))
+    assert set(record["versions"]) >= {"python", "torch", "nst"}
+    assert record["device"]["type"]
+    assert record["timings"]["total_seconds"] > record["timings"]["steps_seconds"] > 0
+    assert record["timings"]["peak_memory_mb"] > 100
+
+    rows = result.rows()
+    header = (result.folder / "losses.csv").read_text().splitlines()[0]
+    assert header == "step,seconds,loss/total,loss/content,loss/style,loss/tv"
+    assert [row["step"] for row in rows] == [0, 2, 3, 4, 6]
+    assert rows[0]["loss/content"] == 0  # it starts from the content
+    assert rows[-1]["loss/total"] < rows[0]["loss/total"] / 10
+    assert [row["seconds"] for row in rows] == sorted(row["seconds"] for row in rows)
+    assert record["losses"]["loss/total"] == rows[-1]["loss/total"]
+
+    text = json.loads(Image.open(result.folder / "result.png").text["nst"])  # type: ignore[attr-defined]
+    assert text["config"] == record["config"]
+    assert text["inputs"] == record["inputs"]
+    assert result.pixels().shape == (48, 64, 3)
+    assert "result.png" in result.out
+    assert len((result.out + result.err).splitlines()) < 25
+
+
+def test_the_final_losses_are_those_of_the_picture(nst: Door, photo: Path) -> None:
+    from nst.backbones import Backbone
+    from nst.losses import content_loss
+
+    result = nst(*SMALL, f"content={photo}", "style=swirl")
+    backbone = Backbone("slim", ["conv_2"], padding="reflect")
+    target, features = (backbone(load(path, 64))["conv2_1"] for path in (photo, result.folder / "result.png"))
+    # but for the rounding to 8 bits
+    assert float(content_loss(features, target)) == pytest.approx(result.record["losses"]["loss/content"], rel=0.02)
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+def test_the_same_seed_gives_the_same_pixels_and_another_does_not(optimizer: str, nst: Door) -> None:
+    arguments = (*SMALL, "init=noise", f"optimizer={optimizer}")
+    first, second, other = nst(*arguments), nst(*arguments), nst(*arguments, "seed=1")
+    assert np.array_equal(first.pixels(), second.pixels())
+    assert not np.array_equal(first.pixels(), other.pixels())
+
+
+def test_a_reconstruction_resembles_its_content(nst: Door) -> None:
+    result = nst("mode=reconstruct", "content_layers=[conv_2]", "size=96", "steps=60", "tracking=none")
+    assert set(result.record["inputs"]) == {"content"}
+    content = load(find("content", "chelsea"), 96)[0].permute(1, 2, 0).numpy()
+    likeness = structural_similarity(content, result.pixels() / np.float32(255), channel_axis=2, data_range=1)
+    assert likeness > 0.8  # noise has about 0.01
+
+
+def test_a_texture_has_the_style_s_colours_and_not_its_places(nst: Door) -> None:
+    result = nst("mode=texture", "style_layers=[conv_1,conv_2,conv_3]", "size=96", "steps=80", "tracking=none")
+    assert set(result.record["inputs"]) == {"style"}
+    style = load(find("style", "swirl"), 96)[0].permute(1, 2, 0).numpy()
+    texture = result.pixels() / np.float32(255)
+    for channel in range(3):
+        levels = [np.quantile(image[..., channel], (0.1, 0.5, 0.9)) for image in (style, texture)]
+        assert levels[0] == pytest.approx(levels[1], abs=0.12)
+    assert structural_similarity(style, texture, channel_axis=2, data_range=1) < 0.3
+    rows = result.rows()
+    assert rows[-1]["loss/style"] < rows[0]["loss/style"] / 1000
+
+
+def test_init_takes_a_style_or_a_file(nst: Door, photo: Path) -> None:
+    barely = (*SMALL, "content=coffee", "optimizer=adam", "optimizer.lr=1e-6", "steps=1")
+    from_file = nst(*barely, f"init={photo}")
+    assert set(from_file.record["inputs"]) == {"content", "style", "init"}
+    height, width = from_file.pixels().shape[:2]
+    expected = np.asarray(Image.open(photo).resize((width, height)), dtype=float)
+    assert np.abs(from_file.pixels() - expected).mean() < 12
+    assert nst(*barely, "init=style", "style=waves").pixels().shape == (height, width, 3)
+
+
+def test_sizes_are_those_asked_for(nst: Door, photo: Path) -> None:
+    result = nst(*SMALL, f"content={photo}", "size=80", "style_size=40")
+    assert result.pixels().shape == (60, 80, 3)
+    assert max(Image.open(result.folder / "inputs" / "style.jpg").size) == 40
+
+
+def test_a_path_with_spaces_and_brackets_works_unquoted(nst: Door, photo: Path, tmp_path: Path) -> None:
+    shutil.copy(photo, tmp_path / "my pic (1)=final.png")
+    result = nst(*SMALL, "content=my pic (1)=final.png", "steps=1")
+    assert result.status == 0
+    assert result.record["config"]["content"] == "my pic (1)=final.png"
+
+
+def test_a_folder_holds_one_run(nst: Door, tmp_path: Path) -> None:
+    assert nst(*SMALL, "hydra.run.dir=here").status == 0
+    before = (tmp_path / "here" / "record.json").read_bytes()
+    again = nst(*SMALL, "hydra.run.dir=here")
+    assert again.status == 2
+    assert "holds a run already" in again.err
+    assert (tmp_path / "here" / "record.json").read_bytes() == before
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_with_one_line(nst: Door) -> None:
+    result = nst(*SMALL, "style_weight=1e38", "style_loss.gram=none")
+    assert result.status == 2
+    assert "not finite" in result.err
+    assert result.err.count("\n") == 1
+    assert result.record["status"] == "failed"
+    assert not (result.folder / "result.png").exists()
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+def test_a_run_resumed_from_a_checkpoint_ends_where_the_whole_one_does(
+    optimizer: str, nst: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = (*SMALL, "steps=8", f"optimizer={optimizer}", "tracking.loss_every=2")
+    whole = nst(*arguments)
+
+    from nst.tasks.transfer import Transfer
+
+    chunk = Transfer.run_chunk
+
+    def killed_at_six(task: Transfer, steps: int) -> dict[str, torch.Tensor]:
+        if task.step == 6:
+            raise KeyboardInterrupt
+        return chunk(task, steps)
+
+    monkeypatch.setattr(Transfer, "run_chunk", killed_at_six)
+    stopped = nst(*arguments, "trainer.checkpoint_minutes=1e-9")
+    assert stopped.status == 130
+    assert stopped.record["status"] == "interrupted"
+    assert (stopped.folder / "result.png").exists()  # the picture so far
+    assert (stopped.folder / "checkpoint.ckpt").stat().st_size < 10e6  # the image, not the network
+    assert [row["step"] for row in stopped.rows()] == [0, 2, 4]
+
+    monkeypatch.setattr(Transfer, "run_chunk", chunk)
+    resumed = nst(*arguments, "resume=run2")
+    assert resumed.status == 0, resumed.err
+    assert [row["step"] for row in resumed.rows()] == [0, 2, 4, 6, 8]
+    assert np.array_equal(resumed.pixels(), whole.pixels())
+    assert resumed.record["losses"] == whole.record["losses"]
+
+    other = nst(*arguments, "resume=run2", "style_weight=7")
+    assert other.status == 2
+    assert "that run had style_weight=1000000.0, this one has style_weight=7.0" in other.err
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_closes_the_record(sent: signal.Signals, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "nst.run", *SMALL, "steps=100000", "hydra.run.dir=run"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    while not (tmp_path / "run" / "losses.csv").exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(sent)
+    output = process.communicate(timeout=60)[0]
+    assert process.returncode == 130, output
+    assert "Traceback" not in output
+    assert json.loads((tmp_path / "run" / "record.json").read_text())["status"] == "interrupted"
+    assert (tmp_path / "run" / "result.png").exists()
+
+
+def test_a_sweep_is_one_folder_of_numbered_runs(nst: Door, tmp_path: Path) -> None:
+    result = nst("-m", *SMALL, "style_weight=1e3,1e6,1e9", "steps=1", "hydra.sweep.dir=sweep")
+    assert result.status == 0
+    records = [json.loads((tmp_path / "sweep" / str(job) / "record.json").read_text()) for job in range(3)]
+    assert [record["config"]["style_weight"] for record in records] == [1e3, 1e6, 1e9]
+    assert len({record["name"] for record in records}) == 3
+
+
+def test_one_failing_job_leaves_the_others_of_a_sweep_intact(nst: Door, photo: Path, tmp_path: Path) -> None:
+    result = nst("-m", *SMALL, f"content={photo},missing.png,coffee", "steps=1", "hydra.sweep.dir=sweep")
+    assert result.status == 2
+    assert "content=missing.png: no such file or sample" in result.err
+    assert sorted(path.name for path in (tmp_path / "sweep").iterdir()) == ["0", "2", "multirun.yaml"]
+
+
+def test_it_runs_without_wandb_installed(tmp_path: Path) -> None:
+    code = "import sys; sys.modules['wandb'] = None; from nst.run import main; main()"
+    command = [sys.executable, "-c", code, *SMALL, "steps=1", "hydra.run.dir=run"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    refused = subprocess.run([*command, "tracking=wandb"], capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert "tracking=none" in refused.stderr
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_gpu_run_gives_nearly_the_cpu_s_picture(nst: Door) -> None:
+    cpu, gpu = (nst(*SMALL, "optimizer=adam", f"trainer={device}") for device in ("cpu", "gpu"))
+    assert gpu.record["device"]["type"] == "cuda"
+    assert np.abs(cpu.pixels().astype(int) - gpu.pixels().astype(int)).mean() < 2
+
+
+def test_a_missing_gpu_is_said_in_one_line(nst: Door) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    result = nst(*SMALL, "trainer=gpu")
+    assert result.status == 2
+    assert "trainer=auto" in result.err
+
+
+@pytest.mark.real_weights
+@pytest.mark.skipif(not SHARED.is_dir(), reason="no ../shared with real weights")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("backbone=squeezenet", "layers=squeezenet", "backbone.weights={}/squeezenet1_0.safetensors"),
+        (
+            "backbone=vgg19",
+            "backbone.weights={}/vgg19_to_conv3_1.safetensors",
+            "style_layers=[conv_1,conv_2,conv_3]",
+            "content_layers=[conv_3]",
+        ),
+    ],
+    ids=["squeezenet", "vgg19"],
+)
+def test_real_weights_transfer(arguments: tuple[str, ...], nst: Door) -> None:
+    filled = [argument.format(os.fspath(SHARED / "weights")) for argument in arguments]
+    result = nst(*filled, "size=64", "steps=20", "tracking=none")
+    assert result.status == 0, result.err
+    assert result.rows()[-1]["loss/total"] < result.rows()[0]["loss/total"] / 5

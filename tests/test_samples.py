@@ -1,0 +1,29 @@
+"""Samples are there without a download, and our own paintings are what their script draws."""
+
+import numpy as np
+import pytest
+
+from nst import samples
+from nst.imagefile import load
+from nst.samples import paint
+
+
+@pytest.mark.parametrize("name", [*samples.PHOTOGRAPHS, *samples.PAINTINGS])
+def test_every_sample_loads(name: str) -> None:
+    image = load(samples.find("content", name), 96)
+    assert image.shape[:2] == (1, 3)
+    assert max(image.shape[2:]) == 96
+    assert image.std() > 0.05
+
+
+def test_the_paintings_are_the_ones_the_script_draws() -> None:
+    assert set(paint.PAINTINGS) == set(samples.PAINTINGS)
+
+
+@pytest.mark.parametrize("name", samples.PAINTINGS)
+def test_a_painting_is_the_same_each_time_at_any_side(name: str) -> None:
+    drawn = [np.asarray(paint.PAINTINGS[name](np.random.default_rng(paint.SEED), side)) for side in (96, 96, 64)]
+    assert np.array_equal(drawn[0], drawn[1])
+    assert drawn[0].shape == (96, 96, 3)
+    assert drawn[2].shape == (64, 64, 3)
+    assert drawn[0].std() > 20

@@ -1,0 +1,104 @@
+"""Weights & Biases: an offline run holds everything, and trouble with the server costs nothing."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nst.tracking import WandbTracker
+from tests.conftest import SMALL, Door
+
+TRACKED = [argument for argument in SMALL if argument != "tracking=none"]
+WANDB = str(Path(sys.executable).with_name("wandb"))
+
+
+def inspect(folder: Path, *options: str) -> str:
+    command = [WANDB, "leet", "inspect", "--json", *options, str(folder)]
+    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True).stdout
+
+
+def test_an_offline_run_read_back_holds_config_losses_images_and_timings(nst: Door) -> None:
+    result = nst(*TRACKED, "tracking.loss_every=2", "tracking.image_every=2", "tracking.tags=[mine]")
+    assert result.status == 0, result.err
+    assert len((result.out + result.err).splitlines()) < 25
+    assert "wandb leet" in result.out
+    assert "wandb sync" in result.out
+    folder = next(result.folder.glob("wandb/offline-run-*"))
+    assert result.record["wandb"]["mode"] == "offline"
+    assert Path(result.record["wandb"]["folder"]).name == folder.name
+
+    run = json.loads(inspect(folder, "--summary"))
+    assert run["state"] == "finished"
+    assert run["exit_code"] == 0
+    assert run["config"]["style_weight"] == 1e6
+    assert run["config"]["content_layers"] == ["conv2_1"]
+    assert run["tags"] == ["transfer", "slim", "mine"]
+    assert {"setup_seconds", "seconds_per_step", "total_seconds", "peak_memory_mb"} <= set(run["summary"])
+    assert run["summary"]["loss/total"] == pytest.approx(result.record["losses"]["loss/total"])
+
+    history = [
+        record["history"]["item"]
+        for line in inspect(folder).splitlines()
+        if (record := json.loads(line))["type"] == "history"
+    ]
+    curve = {item["_step"]: item["loss/style"] for item in history if "loss/style" in item}
+    assert sorted(curve) == [0, 2, 4, 6]
+    assert curve[6] < curve[0]
+    assert all({"loss/content", "loss/tv", "weighted/style", "seconds"} <= set(item) for item in history)
+    shown = [item["_step"] for item in history if "images/result" in item]
+    assert shown == [2, 4, 6]
+    assert all({"images/content", "images/style"} <= set(item) for item in history if "images/result" in item)
+    assert len(list(folder.glob("files/media/images/**/result_*.jpg"))) == 3
+
+
+def test_a_sweep_is_one_group_of_runs_told_apart_by_name(nst: Door, tmp_path: Path) -> None:
+    nst("-m", *TRACKED, "style_weight=1e3,1e9", "steps=1", "hydra.sweep.dir=sweeps/today")
+    runs = []
+    for folder in sorted(tmp_path.glob("sweeps/today/wandb/offline-run-*")):
+        records = [json.loads(line) for line in inspect(folder).splitlines()]
+        runs.append(next(record["run"] for record in records if record["type"] == "run"))
+    assert {run["run_group"] for run in runs} == {"sweeps_today"}
+    assert {run["job_type"] for run in runs} == {"transfer"}
+    assert len({run["display_name"] for run in runs}) == 2
+    assert all("style_weight=" in run["display_name"] for run in runs)
+
+
+def tracker(folder: Path, mode: str = "auto") -> WandbTracker:
+    return WandbTracker(mode, folder, project="nst", config={}, name="a run", job_type="transfer")
+
+
+@pytest.mark.parametrize("error", ["CommError", "AuthenticationError", "UsageError"])
+def test_an_unreachable_server_means_offline_not_failure(
+    error: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import wandb
+
+    init = wandb.init
+    modes: list[str] = []
+
+    def unreachable(**arguments: Any) -> Any:
+        modes.append(arguments["mode"])
+        if arguments["mode"] == "online":
+            raise getattr(wandb.errors, error)("no answer")
+        return init(**arguments)
+
+    monkeypatch.delenv("WANDB_MODE")
+    monkeypatch.setattr(wandb, "login", lambda **_: True)
+    monkeypatch.setattr(wandb, "init", unreachable)
+    run = tracker(tmp_path)
+    run.finish({})
+    assert modes == ["online", "offline"]
+    assert run.facts()["mode"] == "offline"
+
+
+def test_nobody_logged_in_means_offline_without_a_prompt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WANDB_MODE")
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    run = tracker(tmp_path)
+    run.finish({})
+    assert run.facts()["mode"] == "offline"
