@@ -4,15 +4,13 @@ import logging
 import signal
 import time
 import warnings
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import OmegaConf
-from pytorch_lightning import Callback, Trainer, seed_everything
-from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning import Trainer, seed_everything
 
 from nst.build import build
 from nst.commandline import Labels
@@ -20,8 +18,8 @@ from nst.config import Config
 from nst.config import Tracker as TrackerName
 from nst.errors import InputError
 from nst.progress import Progress
-from nst.record import Record, Recorder, device_facts, peak_memory_mb
-from nst.tracking import NoTracker, Tracker, WandbTracker
+from nst.record import CHECKPOINT, Record, Recorder, device_facts, peak_memory_mb
+from nst.tracking import NoTracker, Tracker, WandbTracker, require_wandb
 
 MAY_DIFFER = ("steps", "resume", "trainer", "tracking")
 """Keys that may differ between the run that wrote a checkpoint and the one that goes on from it."""
@@ -34,12 +32,14 @@ def execute(config: Config, folder: Path, labels: Labels, began: float) -> None:
     picture so far saved, when the run is interrupted.
     """
     _quieten()
+    if config.tracking.name is TrackerName.wandb:
+        require_wandb()
     seed_everything(config.seed, verbose=False)
     experiment = build(config)
     task = experiment.task
     resolved: Any = OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True)
     checkpoint = _checkpoint(Path(config.resume), resolved) if config.resume else None
-    trainer = _trainer(config, folder)
+    trainer = _trainer(config.trainer.accelerator.value)
     device = trainer.strategy.root_device
 
     name = labels.name or " ".join(Path(image).stem for image in (config.content, config.style) if image)
@@ -47,10 +47,9 @@ def execute(config: Config, folder: Path, labels: Labels, began: float) -> None:
     facts |= {"inputs": experiment.inputs, "weights": experiment.weights, "device": device_facts(device)}
     record = Record(folder, facts)
     beside = {role: record.add_input(role, image) for role, image in experiment.originals.items()}
-    tracker = _tracker(config, resolved, facts["name"], labels.sweep or folder)
-    recorder = Recorder(record, tracker, config.tracking.image_every, beside)
-    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
-    callbacks.insert(0, recorder)  # before the checkpoint, which holds its rows
+    tracker = _tracker(config, resolved, facts["name"], folder, labels.sweep)
+    recorder = Recorder(record, tracker, config.tracking.image_every, beside, 60 * config.trainer.checkpoint_minutes)
+    trainer.callbacks.append(recorder)  # type: ignore[attr-defined]
 
     timings = {"setup_seconds": time.perf_counter() - began}
     status, on_sigint = "failed", signal.getsignal(signal.SIGINT)
@@ -78,20 +77,15 @@ def execute(config: Config, folder: Path, labels: Labels, began: float) -> None:
         raise KeyboardInterrupt
 
 
-def _trainer(config: Config, folder: Path) -> Trainer:
-    checkpoints = ModelCheckpoint(
-        folder,
-        filename="checkpoint",
-        train_time_interval=timedelta(minutes=config.trainer.checkpoint_minutes),
-        enable_version_counter=False,
-    )
+def _trainer(accelerator: str) -> Trainer:
     try:
         return Trainer(
-            accelerator=config.trainer.accelerator.value,
+            accelerator=accelerator,
             devices=1,
             max_epochs=1,
-            callbacks=[Progress(), checkpoints],
+            callbacks=[Progress()],
             logger=False,
+            enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
         )
@@ -99,26 +93,26 @@ def _trainer(config: Config, folder: Path) -> Trainer:
         raise InputError("trainer=gpu: torch sees no GPU on this machine; take trainer=auto or trainer=cpu") from None
 
 
-def _tracker(config: Config, resolved: dict[str, Any], name: str, folder: Path) -> Tracker:
+def _tracker(config: Config, resolved: dict[str, Any], name: str, folder: Path, sweep: Path | None) -> Tracker:
     tracking = config.tracking
     if tracking.name is TrackerName.none:
         return NoTracker()
     return WandbTracker(
         tracking.mode.value,
-        folder,
+        sweep or folder,
         project=tracking.project,
         entity=tracking.entity,
         config=resolved,
         name=name,
         job_type=config.mode.value,
         tags=[config.mode.value, config.backbone.name, *tracking.tags],
-        group=tracking.group or "_".join(folder.parts[-2:]),
+        group=tracking.group or ("_".join(sweep.parts[-2:]) if sweep else None),
     )
 
 
 def _checkpoint(path: Path, resolved: dict[str, Any]) -> Path:
     """The checkpoint file that `resume` means, a file or a run's folder, checked against the config of this run."""
-    path = path / "checkpoint.ckpt" if path.is_dir() else path
+    path = path / CHECKPOINT if path.is_dir() else path
     if not path.is_file():
         raise InputError(f"resume={path}: no such file")
     try:

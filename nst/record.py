@@ -3,10 +3,10 @@
 import csv
 import io
 import json
-import math
 import os
 import platform
 import subprocess
+import time
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -22,6 +22,8 @@ from nst.tasks.chunks import ChunkedTask, Row
 from nst.tracking import Tracker
 
 PACKAGES = ("nst", "torch", "torchvision", "pytorch-lightning", "hydra-core", "omegaconf", "wandb", "pillow", "numpy")
+CHECKPOINT = "checkpoint.ckpt"
+"""In a run's folder while it is not finished."""
 
 
 class Record:
@@ -35,6 +37,7 @@ class Record:
         if (folder / "record.json").exists():
             raise InputError(f"{folder} holds a run already; choose another folder with hydra.run.dir=FOLDER")
         self.folder = folder
+        self.checkpoint = folder / CHECKPOINT
         self.rows: list[Row] = []
         self._results: list[Path] = []
         self.facts = {"status": "running"} | facts | {"versions": versions(), "git": git_state()}
@@ -145,28 +148,37 @@ def peak_memory_mb(device: torch.device) -> float | None:
 
 
 class Recorder(Callback):
-    """Keeps a record and a tracker up to date while a task runs.
+    """Keeps a record and a tracker up to date while a task runs, and a checkpoint to go on from if it is killed.
 
     image_every: steps between two progress pictures. beside: image files, by caption, tracked beside each of them.
+    checkpoint_every: seconds. (Lightning's own ModelCheckpoint ignores its time interval under manual optimisation.)
     """
 
-    def __init__(self, record: Record, tracker: Tracker, image_every: int, beside: Mapping[str, Path]) -> None:
+    def __init__(
+        self, record: Record, tracker: Tracker, image_every: int, beside: Mapping[str, Path], checkpoint_every: float
+    ) -> None:
         self.record = record
         self.tracker = tracker
         self.image_every = image_every
         self.beside = dict(beside)
+        self.checkpoint_every = checkpoint_every
+        self._saved_at = time.monotonic()
 
     def on_train_batch_end(
         self, trainer: Trainer, task: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         assert isinstance(task, ChunkedTask)
         self._tell(outputs)
-        if not all(map(math.isfinite, outputs.values())):
-            raise InputError(f"the loss is not finite at step {outputs['step']:.0f}: lower the weights or optimizer.lr")
         if task.step % self.image_every == 0 and task.step < task.stops[-1]:
             self._show(task)
+        if time.monotonic() - self._saved_at > self.checkpoint_every:
+            partial = self.record.checkpoint.with_suffix(".part")
+            trainer.save_checkpoint(partial)
+            os.replace(partial, self.record.checkpoint)
+            self._saved_at = time.monotonic()
 
     def on_train_end(self, trainer: Trainer, task: LightningModule) -> None:
+        self.record.checkpoint.unlink(missing_ok=True)
         assert isinstance(task, ChunkedTask)
         self._tell({"step": task.step, "seconds": task.seconds} | task.figures())
         self._show(task)

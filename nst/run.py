@@ -16,19 +16,22 @@ from omegaconf.errors import OmegaConfBaseException
 from nst import commandline, config
 from nst.errors import InputError
 
-CHECKOUT_CONF = Path(__file__).resolve().parent.parent / "conf"
-CONF = str(CHECKOUT_CONF) if (CHECKOUT_CONF / "config.yaml").is_file() else "pkg://nst.conf"
+HERE = Path(__file__).resolve().parent
+CONF = next(folder for folder in (HERE.parent / "conf", HERE / "conf") if (folder / "config.yaml").is_file())
 """The checkout's conf/ if there is one, else the copy inside the wheel."""
 
 REFUSED, INTERRUPTED = 2, 130
 """Exit statuses for input that cannot be used, and for Ctrl-C or a kill."""
+
+FULL_ERROR = "HYDRA_FULL_ERROR"
+"""Hydra's environment variable: 1 shows tracebacks, ours too."""
 
 _refused: list[Path] = []  # the jobs' folders: an exit inside a job would end a whole sweep
 
 config.register()
 
 
-@hydra.main(version_base="1.3", config_path=CONF, config_name="config")
+@hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def job(composed: DictConfig) -> None:
     """One run of a composed config; a sweep calls it once a job."""
     began = time.perf_counter()
@@ -50,17 +53,19 @@ def job(composed: DictConfig) -> None:
 
 def main() -> None:
     """The console script `nst`."""
-    full = os.environ.setdefault("HYDRA_FULL_ERROR", "nst")  # lets errors through to here
-    os.environ["HYDRA_FULL_ERROR"] = "1"
     sys.argv[1:] = map(commandline.quote_path, sys.argv[1:])
+    asked = os.environ.get(FULL_ERROR)
+    os.environ[FULL_ERROR] = "1"  # Hydra lets errors through to here
     try:
         job()
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except Exception as error:
-        if full == "1" or not commandline.complain(error):
+        if asked == "1" or not commandline.complain(error):
             raise
         sys.exit(REFUSED)
+    finally:
+        os.environ[FULL_ERROR] = asked or "0"
     sys.exit(REFUSED if _refused else 0)
 
 

@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -45,6 +46,12 @@ class NoTracker:
         return []
 
 
+def require_wandb() -> None:
+    """Raise InputError if wandb is not installed."""
+    if find_spec("wandb") is None:
+        raise InputError("tracking=wandb: wandb is not installed; pip install wandb, or tracking=none")
+
+
 class WandbTracker:
     """One W&B run.
 
@@ -64,16 +71,14 @@ class WandbTracker:
         group: str | None = None,
         entity: str | None = None,
     ) -> None:
-        try:
-            import wandb
-        except ImportError:
-            raise InputError("tracking=wandb: wandb is not installed; pip install wandb, or tracking=none") from None
+        import wandb
+
         self._wandb = wandb
 
         def init(mode: str) -> Any:
             return wandb.init(
                 mode=mode,  # type: ignore[arg-type]
-                dir=folder,
+                dir=folder.resolve(),  # W&B's service process, shared by a sweep's runs, may stand elsewhere
                 project=project,
                 entity=entity,
                 config=dict(config),

@@ -34,7 +34,13 @@ class Result:
         return [dict(zip(names, map(float, line.split(",")), strict=True)) for line in lines[1:]]
 
     def pixels(self) -> np.ndarray[Any, Any]:
-        return np.asarray(Image.open(self.folder / "result.png"))
+        return pixels(self.folder / "result.png")
+
+
+def pixels(path: Path, size: tuple[int, int] | None = None) -> np.ndarray[Any, Any]:
+    """8-bit pixels of an image file, resized to (width, height) if given."""
+    with Image.open(path) as image:
+        return np.asarray(image.resize(size) if size else image)
 
 
 Door = Callable[..., Result]

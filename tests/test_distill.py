@@ -20,11 +20,10 @@ def arguments(tmp_path: Path) -> list[str]:
     torch.manual_seed(0)
     with torch.device("meta"):
         features = torchvision.models.vgg19().features[:6]
-    torch.nn.init.kaiming_normal_(features.to_empty(device="cpu")[0].weight)
-    for module in features:
+    for module in features.to_empty(device="cpu"):
         if isinstance(module, torch.nn.Conv2d):
             torch.nn.init.kaiming_normal_(module.weight)
-            torch.nn.init.normal_(module.bias, std=0.1)
+            module.bias = torch.nn.Parameter(0.1 * torch.randn(module.out_channels))
     save_file(
         {f"features.{name}": value for name, value in features.state_dict().items()}, tmp_path / "vgg.safetensors"
     )
@@ -77,7 +76,7 @@ def test_it_goes_on_from_a_checkpoint_as_if_it_had_not_stopped(
         return chunk(task, steps)
 
     monkeypatch.setattr(Distill, "run_chunk", killed_at_eight)
-    assert nst(*arguments, "steps=12", "trainer.checkpoint_minutes=1e-9").status == 130
+    assert nst(*arguments, "steps=12", "trainer.checkpoint_minutes=1e-6").status == 130
     monkeypatch.setattr(Distill, "run_chunk", chunk)
     resumed = nst(*arguments, "steps=12", "resume=run2")
     assert resumed.status == 0, resumed.err

@@ -19,8 +19,9 @@ class Counting(torch.nn.Module):
         return {"conv1_1": image * 2, "conv2_1": image[..., ::2, ::2]}
 
 
-def objective(**weights: float) -> Objective:
-    return Objective(Counting(), CONTENT, STYLE, ["conv2_1"], ["conv1_1", "conv2_1"], **weights)
+def objective(content_weight: float = 1, style_weight: float = 1, tv_weight: float = 1) -> Objective:
+    layers = ["conv2_1"], ["conv1_1", "conv2_1"]
+    return Objective(Counting(), CONTENT, STYLE, *layers, content_weight, style_weight, tv_weight)
 
 
 def test_targets_are_encoded_once() -> None:

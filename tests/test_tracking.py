@@ -17,7 +17,9 @@ WANDB = str(Path(sys.executable).with_name("wandb"))
 
 def inspect(folder: Path, *options: str) -> str:
     command = [WANDB, "leet", "inspect", "--json", *options, str(folder)]
-    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True).stdout
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def test_an_offline_run_read_back_holds_config_losses_images_and_timings(nst: Door) -> None:
@@ -48,9 +50,11 @@ def test_an_offline_run_read_back_holds_config_losses_images_and_timings(nst: Do
     assert sorted(curve) == [0, 2, 4, 6]
     assert curve[6] < curve[0]
     assert all({"loss/content", "loss/tv", "weighted/style", "seconds"} <= set(item) for item in history)
-    shown = [item["_step"] for item in history if "images/result" in item]
+    shown = [item["_step"] for item in history if "images/result.path" in item]
     assert shown == [2, 4, 6]
-    assert all({"images/content", "images/style"} <= set(item) for item in history if "images/result" in item)
+    assert all(
+        {"images/content.path", "images/style.path"} <= set(item) for item in history if "images/result.path" in item
+    )
     assert len(list(folder.glob("files/media/images/**/result_*.jpg"))) == 3
 
 
@@ -91,7 +95,7 @@ def test_an_unreachable_server_means_offline_not_failure(
     run = tracker(tmp_path)
     run.finish({})
     assert modes == ["online", "offline"]
-    assert run.facts()["mode"] == "offline"
+    assert (run.facts() or {})["mode"] == "offline"
 
 
 def test_nobody_logged_in_means_offline_without_a_prompt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,4 +105,4 @@ def test_nobody_logged_in_means_offline_without_a_prompt(tmp_path: Path, monkeyp
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     run = tracker(tmp_path)
     run.finish({})
-    assert run.facts()["mode"] == "offline"
+    assert (run.facts() or {})["mode"] == "offline"

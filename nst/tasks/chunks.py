@@ -1,11 +1,14 @@
 """Steps in chunks, so that Lightning, logging and device synchronisation happen once a chunk, not once a step."""
 
+import math
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pytorch_lightning import LightningModule
 from torch import Tensor
+
+from nst.errors import InputError
 
 Row = dict[str, float]
 """One line of the record: step, seconds since the first step began, and named figures."""
@@ -47,6 +50,13 @@ class ChunkedTask(LightningModule):
         """What else the task made, by file name."""
         return {}
 
+    def finite(self, figures: Mapping[str, Tensor | float]) -> dict[str, float]:
+        """Figures as numbers, for which the device is waited for. Raises InputError if one is infinite or no number."""
+        numbers = {name: float(value) for name, value in figures.items()}
+        if not all(map(math.isfinite, numbers.values())):
+            raise InputError(f"the loss is not finite at step {self.step}: lower the weights or the learning rate")
+        return numbers
+
     def train_dataloader(self) -> Iterable[int]:
         return _Remaining(self)
 
@@ -54,7 +64,7 @@ class ChunkedTask(LightningModule):
         row = {"step": self.step, "seconds": self.seconds}
         began = time.perf_counter()
         figures = self.run_chunk(stop - self.step)
-        row |= {name: float(value) for name, value in figures.items()}  # waits for the device
+        row |= self.finite(figures)
         self.step = stop
         self.seconds += time.perf_counter() - began
         return row

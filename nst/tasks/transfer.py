@@ -42,6 +42,7 @@ class Transfer(ChunkedTask):
             terms["total"].backward()
             if not first:
                 first.update({name: term.detach() for name, term in terms.items()})
+                self.finite(first)
             return terms["total"]
 
         if isinstance(optimizer.optimizer, LBFGS):
