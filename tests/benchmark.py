@@ -4,6 +4,7 @@ The same L-BFGS on the same objective, in a bare loop and as `python -m nst.run`
 prints seconds per step and the median of the ratios.
 """
 
+import json
 import statistics
 import sys
 import tempfile
@@ -61,8 +62,6 @@ def whole(size: int, steps: int, folder: Path) -> float:
 
 
 def _setup_seconds(folder: Path) -> float:
-    import json
-
     return json.loads((folder / "record.json").read_text())["timings"]["setup_seconds"]
 
 

@@ -17,6 +17,8 @@ class Transfer(ChunkedTask):
     pixels: the image to start from. make_optimizer: parameters → optimiser. stops: the steps at which to report.
     """
 
+    _evaluated_at: Tensor
+
     def __init__(
         self,
         pixels: Tensor,
@@ -28,6 +30,8 @@ class Transfer(ChunkedTask):
         self.pixels = nn.Parameter(pixels.clone())
         self.objective = objective
         self._make_optimizer = make_optimizer
+        self._evaluated: dict[str, Tensor] = {}
+        self.register_buffer("_evaluated_at", torch.empty_like(pixels), persistent=False)
 
     def configure_optimizers(self) -> Optimizer:
         return self._make_optimizer([self.pixels])
@@ -37,13 +41,17 @@ class Transfer(ChunkedTask):
         first: dict[str, Tensor] = {}
 
         def closure() -> Tensor:
-            optimizer.zero_grad()
-            terms = self.objective(self.pixels)
-            terms["total"].backward()
+            # L-BFGS begins each chunk by evaluating the point at which its line search has just ended the last
+            if first or not self._evaluated or not torch.equal(self.pixels, self._evaluated_at):
+                optimizer.zero_grad()
+                terms = self.objective(self.pixels)
+                terms["total"].backward()
+                self._evaluated = {name: term.detach() for name, term in terms.items()}
+                self._evaluated_at.copy_(self.pixels.detach())
             if not first:
-                first.update({name: term.detach() for name, term in terms.items()})
+                first.update(self._evaluated)
                 self.finite(first)
-            return terms["total"]
+            return self._evaluated["total"]
 
         if isinstance(optimizer.optimizer, LBFGS):
             _run_lbfgs(optimizer, closure, steps)
