@@ -42,10 +42,10 @@ class Experiment:
     """Role → the image as the run sees it, (1, 3, H, W) in [0, 1]."""
 
 
-def build(config: Config) -> Experiment:
-    """Read the images and the weights and put the task together. Raises InputError for what cannot work."""
+def build(config: Config, device: torch.device) -> Experiment:
+    """Read the images and the weights and put the task together on a device. Raises InputError for what cannot work."""
     check_ranges(config)
-    return _distill(config) if config.mode is Mode.distill else _transfer(config)
+    return _distill(config) if config.mode is Mode.distill else _transfer(config, device)
 
 
 def file_facts(path: Path) -> dict[str, str]:
@@ -53,7 +53,7 @@ def file_facts(path: Path) -> dict[str, str]:
     return {"path": str(path), "sha256": sha256(path)}
 
 
-def _transfer(config: Config) -> Experiment:
+def _transfer(config: Config, device: torch.device) -> Experiment:
     terms = TERMS[config.mode]
     _check_terms(config, terms)
     paths = {
@@ -62,7 +62,7 @@ def _transfer(config: Config) -> Experiment:
         if name is not None and (role in terms or config.init == role)
     }
     sizes = {"content": config.size, "style": config.style_size or config.size}
-    images = {role: load(path, sizes[role], config.alpha) for role, path in paths.items()}
+    images = {role: load(path, sizes[role], config.alpha).to(device) for role, path in paths.items()}
     canvas = images["content"] if "content" in terms else load(paths["style"], config.size, config.alpha)
     height, width = canvas.shape[2:]
 
@@ -82,7 +82,7 @@ def _transfer(config: Config) -> Experiment:
         config.backbone.weights,
         pooling=config.backbone.pooling.value,
         padding=config.backbone.padding.value,
-    )
+    ).to(device)
     for role, image in images.items():
         _check_size(role, image, backbone)
     # a record names the layers that were read, whatever they were called on the command line
@@ -100,7 +100,7 @@ def _transfer(config: Config) -> Experiment:
         gram_normalize=config.style_loss.gram.value,
     )
     task = Transfer(
-        pixels,
+        pixels.to(device),
         objective,
         make_optimizer(config.optimizer, height * width),
         stops(config.steps, config.tracking.loss_every, config.tracking.image_every),

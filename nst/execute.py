@@ -35,12 +35,12 @@ def execute(config: Config, folder: Path, labels: Labels, began: float) -> None:
     if config.tracking.name is TrackerName.wandb:
         require_wandb()
     seed_everything(config.seed, verbose=False)
-    experiment = build(config)
+    trainer = _trainer(config.trainer.accelerator.value)
+    device = trainer.strategy.root_device
+    experiment = build(config, device)
     task = experiment.task
     resolved: Any = OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True)
     checkpoint = _checkpoint(Path(config.resume), resolved) if config.resume else None
-    trainer = _trainer(config.trainer.accelerator.value)
-    device = trainer.strategy.root_device
 
     name = labels.name or " ".join(Path(image).stem for image in (config.content, config.style) if image)
     facts = {"command": labels.command, "name": f"{config.mode.value} {name}", "config": resolved}

@@ -32,8 +32,13 @@ def style_loss(features: Tensor, target: Tensor, normalize: str = "chw") -> Tens
 def tv_loss(image: Tensor) -> Tensor:
     """Total variation of a (B, 3, H, W) image: mean squared difference of vertical and of horizontal neighbours, added.
 
-    0 for a constant image. The squared form of Mahendran & Vedaldi 2015, eq. 5 with beta = 2, as a mean.
+    0 for a constant image. The regulariser of Mahendran & Vedaldi 2015, section 2, with beta = 2, as a mean.
     """
     rows = (image[..., 1:, :] - image[..., :-1, :]).square().mean()
     columns = (image[..., :, 1:] - image[..., :, :-1]).square().mean()
     return torch.add(rows, columns)
+
+
+def range_loss(image: Tensor) -> Tensor:
+    """Mean squared distance of a (B, 3, H, W) image's values from [0, 1]: 0 for an image that can be shown as it is."""
+    return ((image - 0.5).abs() - 0.5).clamp_min(0).square().mean()

@@ -72,7 +72,8 @@ class Record:
         """Write what the task made: result.png, with what it was made from in its text chunk `nst`, and its files."""
         picture, files = task.picture(), dict(task.files())
         if picture is not None:
-            files["result.png"] = encode_png(picture, {"nst": json.dumps(self.facts)})
+            made_from = {name: fact for name, fact in self.facts.items() if name != "status"}
+            files["result.png"] = encode_png(picture, {"nst": json.dumps(made_from)})
         for name, data in files.items():
             write_whole(self.folder / name, data)
             self._results.append(self.folder / name)

@@ -17,6 +17,7 @@ from nst.build import build
 from nst.commandline import Labels
 from nst.config import Backbone, Config, Lbfgs, Mode, Padding, Tracker, Tracking
 from nst.execute import execute
+from nst.losses import range_loss
 from nst.tasks.transfer import Transfer
 
 ROUNDS = 5
@@ -37,15 +38,15 @@ def config(size: int, steps: int) -> Config:
 
 def bare(size: int, steps: int) -> float:
     """Seconds per step of a loop that does nothing but optimise."""
-    task = build(config(size, steps)).task
+    task = build(config(size, steps), torch.device("cpu")).task
     assert isinstance(task, Transfer)
     optimizer = task.configure_optimizers()
     optimizer.param_groups[0].update(max_iter=steps, max_eval=100 * steps)
 
     def closure() -> torch.Tensor:
         optimizer.zero_grad()
-        total: torch.Tensor = task.objective(task.pixels)["total"]
-        total.backward()  # type: ignore[no-untyped-call]
+        total = task.objective(task.pixels)["total"] + range_loss(task.pixels)
+        total.backward()
         return total
 
     began = time.perf_counter()

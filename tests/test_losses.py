@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from nst.losses import content_loss, gram, style_loss, tv_loss
+from nst.losses import content_loss, gram, range_loss, style_loss, tv_loss
 
 FEATURES = torch.tensor([[[[1.0, 2.0]], [[3.0, -1.0]]]])  # two channels of 1×2 pixels
 
@@ -49,3 +49,8 @@ def test_total_variation_of_a_constant_is_zero(value: float) -> None:
 def test_total_variation_of_a_checkerboard_is_one_a_direction() -> None:
     checkerboard = (torch.arange(6)[:, None] + torch.arange(8)) % 2
     assert tv_loss(checkerboard.float().expand(1, 3, 6, 8)) == 2
+
+
+def test_range_loss_is_the_squared_distance_from_what_can_be_shown() -> None:
+    assert range_loss(torch.tensor([0.0, 0.3, 1.0])) == 0
+    torch.testing.assert_close(range_loss(torch.tensor([-0.2, 0.5, 1.4, 1.0])), torch.tensor((0.04 + 0.16) / 4))

@@ -72,6 +72,11 @@ def test_the_final_losses_are_those_of_the_picture(nst: Door, photo: Path) -> No
     assert float(content_loss(features, target)) == pytest.approx(result.record["losses"]["loss/content"], rel=0.02)
 
 
+def test_clamping_the_picture_hardly_changes_its_losses(nst: Door) -> None:
+    rows = nst("size=96", "steps=60", "tracking=none", "tracking.loss_every=1").rows()
+    assert rows[-1]["loss/total"] < 1.05 * rows[-2]["loss/total"]  # the last row is of the clamped picture
+
+
 @pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
 def test_the_same_seed_gives_the_same_pixels_and_another_does_not(optimizer: str, nst: Door) -> None:
     arguments = (*SMALL, "init=noise", f"optimizer={optimizer}")

@@ -7,12 +7,22 @@ import torch
 from torch import Tensor, nn
 from torch.optim import LBFGS, Optimizer
 
+from nst.losses import range_loss
 from nst.objective import Objective
 from nst.tasks.chunks import ChunkedTask
 
+RANGE_WEIGHT = 10
+"""Factor of the range loss, in units of the loss of a grey image, so that it suits any weights and backbone.
+
+A departure from Gatys et al.: left to itself L-BFGS takes pixels far outside [0, 1], and clamping them at the end
+undoes its work. On chelsea in swirl at 160 px, 120 steps, the total went from 5.0 to 58 by the clamp; with factors of
+0, 1, 10 and 100 the clamped picture's total is 58, 5.06, 5.08 and 5.51, and with a style weight of 1e3 1.79, 1.31,
+0.99 and 0.98.
+"""
+
 
 class Transfer(ChunkedTask):
-    """Owns an image (1, 3, H, W), nominally in [0, 1], and minimises an objective over its pixels.
+    """Owns an image (1, 3, H, W) and minimises an objective over its pixels, while keeping them near [0, 1].
 
     pixels: the image to start from. make_optimizer: parameters → optimiser. stops: the steps at which to report.
     """
@@ -30,6 +40,8 @@ class Transfer(ChunkedTask):
         self.pixels = nn.Parameter(pixels.clone())
         self.objective = objective
         self._make_optimizer = make_optimizer
+        with torch.no_grad():
+            self._range_weight = RANGE_WEIGHT * objective(torch.full_like(pixels, 0.5))["total"]
         self._evaluated: dict[str, Tensor] = {}
         self.register_buffer("_evaluated_at", torch.empty_like(pixels), persistent=False)
 
@@ -45,7 +57,7 @@ class Transfer(ChunkedTask):
             if first or not self._evaluated or not torch.equal(self.pixels, self._evaluated_at):
                 optimizer.zero_grad()
                 terms = self.objective(self.pixels)
-                terms["total"].backward()
+                (terms["total"] + self._range_weight * range_loss(self.pixels)).backward()
                 self._evaluated = {name: term.detach() for name, term in terms.items()}
                 self._evaluated_at.copy_(self.pixels.detach())
             if not first:
