@@ -131,9 +131,11 @@ def job_labels(hydra_config: Any) -> Labels:
 
 
 def remove_empty(folder: Path) -> None:
-    """Remove a folder that Hydra made for nothing, and those around it that hold nothing else."""
-    for path in (folder, *folder.parents):
+    """Remove a folder that Hydra made for nothing, and those around it, below the working one, that are empty too."""
+    here = Path.cwd()
+    while here in folder.parents:
         try:
-            path.rmdir()
+            folder.rmdir()
         except OSError:
             return
+        folder = folder.parent

@@ -17,7 +17,7 @@ from nst.commandline import Labels
 from nst.config import Config
 from nst.config import Tracker as TrackerName
 from nst.errors import InputError
-from nst.progress import Progress
+from nst.progress import Progress, say
 from nst.record import CHECKPOINT, Record, Recorder, device_facts, peak_memory_mb
 from nst.tracking import NoTracker, Tracker, WandbTracker, require_wandb
 
@@ -126,12 +126,12 @@ def _checkpoint(path: Path, resolved: dict[str, Any]) -> Path:
 
 
 def _say(record: Record, tracker: Tracker, status: str, timings: dict[str, float]) -> None:
-    print(
+    say(
         f"{status} in {timings['total_seconds']:.1f} s "
         f"(setup {timings['setup_seconds']:.1f} s, {timings['seconds_per_step']:.3g} s/step)"
     )
     for line in (*record.where(), *tracker.how_to_browse()):
-        print(line, flush=True)
+        say(line)
 
 
 def _quieten() -> None:

@@ -1,6 +1,7 @@
 """The progress of a run, for the eye: a bar in a terminal, a few lines elsewhere."""
 
 import sys
+from contextlib import suppress
 from typing import Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
@@ -10,6 +11,12 @@ from nst.tasks.chunks import ChunkedTask, Row
 
 LINES = 6
 """Lines printed over a whole run where there is no terminal."""
+
+
+def say(line: str) -> None:
+    """Print a line; a reader that has gone (`… | head -1`) does not end a run."""
+    with suppress(BrokenPipeError):
+        print(line, flush=True)
 
 
 class Progress(Callback):
@@ -41,7 +48,7 @@ class Progress(Callback):
         if task.step >= self._next_line and task.step < total:
             pace = (task.seconds - self._first[1]) / (task.step - self._first[0])
             left = pace * (total - task.step)
-            print(f"step {task.step}/{total}  {losses}  {pace:.3g} s/step, {left:.0f} s left", flush=True)
+            say(f"step {outputs['step']:.0f}/{total}  {losses}  {pace:.3g} s/step, {left:.0f} s left")
             self._next_line += total / LINES
 
     def on_train_end(self, trainer: Trainer, task: LightningModule) -> None:

@@ -60,6 +60,8 @@ def main() -> None:
         job()
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+    except BrokenPipeError:  # `nst --help | head`: nobody reads on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:
         if asked == "1" or not commandline.complain(error):
             raise

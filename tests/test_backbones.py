@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from nst.backbones import Backbone
-from nst.backbones.weights import EMBEDDED
+from nst.backbones.weights import EMBEDDED, OFFICIAL, sha256
 from nst.errors import InputError
 from tests.conftest import SHARED
 
@@ -123,6 +123,26 @@ def test_a_cached_official_file_is_checked(tmp_path: Path) -> None:
     cached.write_bytes(b"random numbers under the right name")
     with pytest.raises(InputError, match="does not begin with dcbb9e9d"):
         Backbone("vgg19", ["conv1_1"])
+
+
+def test_official_weights_are_fetched_once_into_the_cache_and_checked(
+    vgg_state: dict[str, Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.save(vgg_state, tmp_path / "made.pth")
+    published = tmp_path / f"vgg19-{sha256(tmp_path / 'made.pth')[:8]}.pth"
+    (tmp_path / "made.pth").rename(published)
+
+    class Official:
+        url = published.as_uri()
+
+        def get_state_dict(self, progress: bool, check_hash: bool) -> object:
+            return torch.hub.load_state_dict_from_url(self.url, progress=progress, check_hash=check_hash)
+
+    monkeypatch.setitem(OFFICIAL, "vgg19", Official())
+    first = Backbone("vgg19", ["conv1_1"])
+    assert first.weights == tmp_path / ".cache" / "hub" / "checkpoints" / published.name
+    published.unlink()
+    assert torch.equal(Backbone("vgg19", ["conv1_1"])(IMAGE)["conv1_1"], first(IMAGE)["conv1_1"])
 
 
 def test_without_network_and_file_the_way_out_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -75,14 +75,13 @@ REFUSED = [
 
 @pytest.mark.parametrize(("argument", "expected"), REFUSED, ids=[argument for argument, _ in REFUSED])
 def test_bad_input_gets_one_line_and_leaves_nothing(argument: str, expected: str, nst: Door, tmp_path: Path) -> None:
-    before = set(tmp_path.rglob("*"))
     result = nst(argument, "tracking=none", *([] if "run.dir" in argument else ["hydra.run.dir=a/b"]))
     assert result.status == 2
     assert expected in result.err
     assert result.err.startswith("nst: ")
     assert result.err.count("\n") == 1
     assert result.out == ""
-    assert set(tmp_path.rglob("*")) == before
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_contradiction_of_mode_and_layers_is_refused(nst: Door) -> None:
