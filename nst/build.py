@@ -1,5 +1,6 @@
 """Config → objects. Below this module nobody sees a config."""
 
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,12 +11,14 @@ from torch import Tensor, nn
 
 from nst import samples
 from nst.backbones import Backbone
-from nst.backbones.weights import sha256
-from nst.config import Adam, Config, Lbfgs, LineSearch, Mode, check_ranges
+from nst.backbones.networks import slim
+from nst.backbones.weights import OFFICIAL, sha256
+from nst.config import Adam, Config, Lbfgs, LineSearch, Mode
 from nst.distillation import Teacher
 from nst.errors import InputError
 from nst.image import noise
 from nst.imagefile import load, load_cover
+from nst.layers import resolve
 from nst.objective import Objective
 from nst.photos import load_folder
 from nst.tasks.chunks import ChunkedTask, stops
@@ -44,7 +47,6 @@ class Experiment:
 
 def build(config: Config, device: torch.device) -> Experiment:
     """Read the images and the weights and put the task together on a device. Raises InputError for what cannot work."""
-    check_ranges(config)
     return _distill(config) if config.mode is Mode.distill else _transfer(config, device)
 
 
@@ -77,13 +79,13 @@ def _transfer(config: Config, device: torch.device) -> Experiment:
         pixels = load_cover(paths["init"], height, width, config.alpha)
 
     backbone = Backbone(
-        config.backbone.name,
+        config.backbone.name.value,
         [*config.content_layers, *config.style_layers],
         config.backbone.weights,
         pooling=config.backbone.pooling.value,
         padding=config.backbone.padding.value,
     ).to(device)
-    for role, image in images.items():
+    for role, image in {**images, "image": pixels}.items():
         _check_size(role, image, backbone)
     # a record names the layers that were read, whatever they were called on the command line
     config.content_layers = backbone.canonical(config.content_layers)
@@ -104,11 +106,12 @@ def _transfer(config: Config, device: torch.device) -> Experiment:
         objective,
         make_optimizer(config.optimizer, height * width),
         stops(config.steps, config.tracking.loss_every, config.tracking.image_every),
+        config.range_weight,
     )
     return Experiment(
         task,
         inputs={role: file_facts(path) for role, path in paths.items()},
-        weights={config.backbone.name: file_facts(backbone.weights)},
+        weights={config.backbone.name.value: file_facts(backbone.weights)},
         originals={role: images[role] for role in terms},
     )
 
@@ -117,6 +120,11 @@ def _distill(config: Config) -> Experiment:
     settings = config.distill
     if settings is None or not settings.teachers:
         raise InputError("mode=distill needs distill.teachers")
+    for name, teacher in settings.teachers.items():
+        if name not in OFFICIAL:
+            raise InputError(f"distill.teachers.{name}: a teacher is one of {', '.join(OFFICIAL)}")
+        for layer in teacher.layers.values():
+            resolve([layer], slim().reads, "slim")
     teachers = {
         name: Teacher(
             Backbone(name, teacher.layers, teacher.weights, padding="reflect"), dict(teacher.layers), teacher.pad
@@ -169,9 +177,10 @@ def _check_terms(config: Config, terms: tuple[str, ...]) -> None:
 
 
 def _init_path(init: str) -> Path:
-    if not Path(init).expanduser().is_file():
+    path = os.path.expanduser(init)
+    if not os.path.isfile(path):
         raise InputError(f"init={init}: neither noise, content, style nor an image file")
-    return Path(init).expanduser()
+    return Path(path)
 
 
 def _check_size(role: str, image: Tensor, backbone: Backbone) -> None:
@@ -179,6 +188,6 @@ def _check_size(role: str, image: Tensor, backbone: Backbone) -> None:
     if min(height, width) < backbone.smallest_side:
         key = "style_size" if role == "style" else "size"
         raise InputError(
-            f"{role} is {width}×{height} pixels at this size, and {backbone.deepest} needs {backbone.smallest_side} "
-            f"a side: raise {key}, or ask for shallower layers"
+            f"the {role} is {width}×{height} pixels at this size, and {backbone.deepest} needs "
+            f"{backbone.smallest_side} a side: raise {key}, or ask for shallower layers"
         )

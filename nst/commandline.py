@@ -1,5 +1,6 @@
 """The command line's manners: paths that need no quoting, and every refusal in one line."""
 
+import os
 import re
 import shlex
 import sys
@@ -24,10 +25,10 @@ GROUPS = ("layers", "experiment")
 def quote_path(argument: str) -> str:
     """`key=my (1).png` as Hydra's grammar wants it, `key='my (1).png'`, if what follows the = is an existing file."""
     key, equals, value = argument.partition("=")
-    plain = re.fullmatch(r"[\w./:%+@~-]*", value)
-    if not equals or key.startswith("-") or plain or not Path(value).expanduser().is_file():
+    plain = re.fullmatch(r"[A-Za-z0-9_./:%+@-]*", value)
+    if not equals or key.startswith("-") or plain or not os.path.isfile(os.path.expanduser(value)):
         return argument
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'").replace("${", "\\${")
     return f"{key}='{escaped}'"
 
 
@@ -60,7 +61,7 @@ def explain(error: BaseException) -> str | None:
         return f"not YAML: {error}"
     if isinstance(error, ValueError) and str(error).startswith("Config group override"):
         return "a config group such as mode or backbone takes the name of an option, not null"
-    if isinstance(error, OSError) and error.filename:
+    if isinstance(error, OSError) and error.filename:  # Hydra makes the run's folder
         return f"cannot write to {error.filename}: {error.strerror}"
     return None
 

@@ -31,6 +31,15 @@ class Mode(Enum):
     distill = "distill"
 
 
+class BackboneName(Enum):
+    """The networks of nst.backbones."""
+
+    slim = "slim"
+    vgg19 = "vgg19"
+    vgg16 = "vgg16"
+    squeezenet = "squeezenet"
+
+
 class Gram(Enum):
     """What the Gram matrix F Fᵀ is divided by."""
 
@@ -69,7 +78,7 @@ class Accelerator(Enum):
     gpu = "gpu"
 
 
-class Tracker(Enum):
+class TrackerName(Enum):
     """Who else is told about the run."""
 
     wandb = "wandb"
@@ -91,7 +100,7 @@ class StyleLoss:
 
 @dataclass
 class Backbone:
-    name: str = key(MISSING, "slim, vgg19, vgg16 or squeezenet; chosen by the group")
+    name: BackboneName = key(MISSING, "slim, vgg19, vgg16 or squeezenet; chosen by the group")
     weights: str | None = key(None, "a .pth or .safetensors file; null: the embedded or torchvision's official one")
     pooling: Pooling = key(Pooling.max, "max as trained, or avg (Gatys 2016)")
     padding: Padding = key(Padding.zeros, "zeros as VGG was trained, reflect or replicate")
@@ -126,7 +135,7 @@ class Trainer:
 
 @dataclass
 class Tracking:
-    name: Tracker = key(MISSING, "wandb or none; chosen by the group")
+    name: TrackerName = key(MISSING, "wandb or none; chosen by the group")
     mode: WandbMode = key(WandbMode.auto, "auto: online if logged in, else offline; WANDB_MODE goes before")
     project: str = key("nst", "W&B project")
     entity: str | None = key(None, "W&B user or team; null: the account's own")
@@ -167,9 +176,10 @@ class Config:
     content_weight: float = key(1.0, "factor of the content loss", at_least=0)
     style_weight: float = key(1e6, "factor of the style loss", at_least=0)
     tv_weight: float = key(5.0, "factor of the total variation, which removes pixel noise", at_least=0)
+    range_weight: float = key(10.0, "factor of what keeps pixels near [0, 1]; 0: only clamped at the end", at_least=0)
     style_loss: StyleLoss = key(StyleLoss, "how style is compared")
     init: str = key("content", "where the image starts: noise, content, style or a path")
-    steps: int = key(200, "optimiser steps", at_least=1)
+    steps: int = key(200, "optimiser steps", at_least=1, at_most=1_000_000)
     size: int = key(384, "longest side of the result, pixels", at_least=1, at_most=16384)
     style_size: int | None = key(
         None, "longest side of the style image, pixels; null: as size", at_least=1, at_most=16384
@@ -192,9 +202,9 @@ def register() -> None:
     store.store(group="schema/optimizer", name="adam", node=Adam, provider="nst")
 
 
-def check_ranges(config: Any, prefix: str = "") -> None:
-    """Raise InputError for the first number in a config dataclass that is outside its range or not finite."""
-    for name, value, metadata in _numbers(config, prefix):
+def check(config: Config) -> None:
+    """Raise InputError for a number that is outside its range or not finite, and for a name given past its group."""
+    for name, value, metadata in _numbers(config):
         if not math.isfinite(value):
             raise InputError(f"{name}={value}: must be a finite number")
         for rule, holds in (
@@ -205,8 +215,11 @@ def check_ranges(config: Any, prefix: str = "") -> None:
             if not holds:
                 raise InputError(f"{name}={value:g}: must be {rule.replace('_', ' ')} {metadata[rule]:g}")
 
+    if config.optimizer.name != type(config.optimizer).__name__.lower():
+        raise InputError(f"optimizer.name={config.optimizer.name}: the optimiser is chosen with optimizer=NAME")
 
-def _numbers(config: Any, prefix: str) -> Iterator[tuple[str, float, Any]]:
+
+def _numbers(config: Any, prefix: str = "") -> Iterator[tuple[str, float, Any]]:
     for item in fields(config):
         value, name = getattr(config, item.name), f"{prefix}{item.name}"
         if is_dataclass(value):

@@ -143,6 +143,17 @@ def pick_channels(covariance: Tensor, count: int) -> list[int]:
     return picked
 
 
+def fold_heads(weights: list[Tensor], biases: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """The tap of a layer: a map of its C channels to C whose distances are those of its heads' outputs.
+
+    weights: (C_t, C) each, biases: (C_t) each, of the heads U f + b of one layer. With all of them stacked, U = QR:
+    |U f - U g| = |R f - R g|, and Gram matrices keep their distances under Qᵀ, but for what b has outside U's range.
+    Returns R, (C, C), and Qᵀ b, (C).
+    """
+    q, r = torch.linalg.qr(torch.cat(weights).double())
+    return r.float(), (q.T @ torch.cat(biases).double()).float()
+
+
 def tap(features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """A linear map, weight (C', C) and bias (C'), of the channels of (B, C, H, W) features."""
     return F.conv2d(features, weight[..., None, None], bias)

@@ -1,9 +1,13 @@
 """One run, from its config to its record."""
 
 import logging
+import os
 import signal
+import threading
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +18,11 @@ from pytorch_lightning import Trainer, seed_everything
 
 from nst.build import build
 from nst.commandline import Labels
-from nst.config import Config
-from nst.config import Tracker as TrackerName
+from nst.config import Config, TrackerName
 from nst.errors import InputError
 from nst.progress import Progress, say
 from nst.record import CHECKPOINT, Record, Recorder, device_facts, peak_memory_mb
+from nst.tasks.chunks import ChunkedTask
 from nst.tracking import NoTracker, Tracker, WandbTracker, require_wandb
 
 MAY_DIFFER = ("steps", "resume", "trainer", "tracking")
@@ -40,26 +44,27 @@ def execute(config: Config, folder: Path, labels: Labels, began: float) -> None:
     experiment = build(config, device)
     task = experiment.task
     resolved: Any = OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True)
-    checkpoint = _checkpoint(Path(config.resume), resolved) if config.resume else None
+    checkpoint = _checkpoint(Path(config.resume).expanduser(), resolved) if config.resume else None
 
     name = labels.name or " ".join(Path(image).stem for image in (config.content, config.style) if image)
     facts = {"command": labels.command, "name": f"{config.mode.value} {name}", "config": resolved}
     facts |= {"inputs": experiment.inputs, "weights": experiment.weights, "device": device_facts(device)}
     record = Record(folder, facts)
-    beside = {role: record.add_input(role, image) for role, image in experiment.originals.items()}
     tracker = _tracker(config, resolved, facts["name"], folder, labels.sweep)
+    record.open()
+    beside = {role: record.add_input(role, image) for role, image in experiment.originals.items()}
     recorder = Recorder(record, tracker, config.tracking.image_every, beside, 60 * config.trainer.checkpoint_minutes)
     trainer.callbacks.append(recorder)  # type: ignore[attr-defined]
 
     timings = {"setup_seconds": time.perf_counter() - began}
-    status, on_sigint = "failed", signal.getsignal(signal.SIGINT)
+    status = "failed"
     try:
-        trainer.fit(task, ckpt_path=checkpoint, weights_only=True)
+        with _stopping_gently(task):
+            trainer.fit(task, ckpt_path=checkpoint, weights_only=True)
         status = "finished"
-    except SystemExit:  # what Lightning makes of SIGINT and SIGTERM
+    except SystemExit:  # what Lightning makes of a KeyboardInterrupt
         status = "interrupted"
     finally:
-        signal.signal(signal.SIGINT, on_sigint)  # Lightning leaves it ignored
         if status != "failed":
             record.add_results(task)
         timings |= {
@@ -75,6 +80,28 @@ def execute(config: Config, folder: Path, labels: Labels, began: float) -> None:
     _say(record, tracker, status, timings)
     if status == "interrupted":
         raise KeyboardInterrupt
+
+
+@contextmanager
+def _stopping_gently(task: ChunkedTask) -> Iterator[None]:
+    """The first SIGINT or SIGTERM ends the run at its next stop, with a checkpoint; the second ends it at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def request(number: int, frame: object) -> None:
+        if task.stop_requested:
+            raise KeyboardInterrupt
+        task.stop_requested = True
+
+    for number in handlers:
+        signal.signal(number, request)
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 def _trainer(accelerator: str) -> Trainer:
@@ -95,7 +122,7 @@ def _trainer(accelerator: str) -> Trainer:
 
 def _tracker(config: Config, resolved: dict[str, Any], name: str, folder: Path, sweep: Path | None) -> Tracker:
     tracking = config.tracking
-    if tracking.name is TrackerName.none:
+    if tracking.name is TrackerName.none or os.environ.get("WANDB_MODE") == "disabled":
         return NoTracker()
     return WandbTracker(
         tracking.mode.value,
@@ -105,7 +132,7 @@ def _tracker(config: Config, resolved: dict[str, Any], name: str, folder: Path, 
         config=resolved,
         name=name,
         job_type=config.mode.value,
-        tags=[config.mode.value, config.backbone.name, *tracking.tags],
+        tags=[config.mode.value, config.backbone.name.value, *tracking.tags],
         group=tracking.group or ("_".join(sweep.parts[-2:]) if sweep else None),
     )
 
@@ -116,12 +143,15 @@ def _checkpoint(path: Path, resolved: dict[str, Any]) -> Path:
     if not path.is_file():
         raise InputError(f"resume={path}: no such file")
     try:
-        before = torch.load(path, map_location="cpu", weights_only=True)["config"]
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+        before, step = saved["config"], saved["progress"]["step"]
     except Exception:
         raise InputError(f"resume={path}: not a checkpoint of nst") from None
     for key, value in before.items():
-        if key not in MAY_DIFFER and resolved[key] != value:
-            raise InputError(f"resume={path}: that run had {key}={value}, this one has {key}={resolved[key]}")
+        if key not in MAY_DIFFER and resolved.get(key) != value:
+            raise InputError(f"resume={path}: that run had {key}={value}, this one has {key}={resolved.get(key)}")
+    if step >= resolved["steps"]:
+        raise InputError(f"resume={path}: that run had got to step {step}; ask for more than steps={resolved['steps']}")
     return path
 
 

@@ -73,7 +73,7 @@ def _open(path: Path, alpha: str) -> Image.Image:
         raise InputError(f"{path} has more than {MAX_PIXELS // 10**6} million pixels; scale it down first") from None
     except UnidentifiedImageError:
         raise InputError(f"{path} is not an image that Pillow can read") from None
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError, MemoryError) as error:
+    except (OSError, SyntaxError, ValueError, EOFError, IndexError, RuntimeError, MemoryError) as error:
         raise InputError(f"cannot read {path}: {error}") from None
 
 
@@ -99,11 +99,11 @@ def _to_srgb(image: Image.Image, backdrop: tuple[int, ...]) -> Image.Image:
 
 
 def _to_8_bits(image: Image.Image) -> Image.Image:
-    """Grey of 16 bits, 32 bits or floats in [0, 1] or [0, 255], as 8 bits; Pillow's own conversion clips to white."""
+    """Grey of 16 or 32 bits, or of floats, as 8 bits; Pillow's own conversion clips to white."""
     values = np.nan_to_num(np.asarray(image, dtype=np.float64))
-    top = next((top for top in (1.0, 255.0, 65535.0) if values.max() <= top), values.max())
-    if image.mode != "F":
-        top = max(top, 65535.0)
+    top = max(values.max(), 65535.0)
+    if image.mode == "F":  # a float says nothing of its range: [0, 1] or [0, 255], with some overshoot, or its own
+        top = next((usual for usual in (1.0, 255.0) if values.max() <= 1.5 * usual), values.max())
     return Image.fromarray((values / top * 255).clip(0, 255).round().astype(np.uint8))
 
 

@@ -55,6 +55,8 @@ def _canonical(name: str, available: Collection[str], backbone: str) -> str:
     listed = f"the layers of {backbone} are {', '.join(available)}"
     if backbone == "squeezenet":
         listed += "; layers=squeezenet is a choice among them"
+    if backbone == "slim" and name.startswith(("relu", "pool", "conv")):
+        listed += "; for all of VGG's take backbone=vgg19 or vgg16"
     ambiguous = re.fullmatch(r"(conv|relu)_(\d+)", name)
     if ambiguous and name not in CLASSROOM:
         kind, number = ambiguous.groups()

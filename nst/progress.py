@@ -28,7 +28,7 @@ class Progress(Callback):
         self._bar = tqdm(
             total=task.stops[-1],
             initial=task.step,
-            unit="step",
+            bar_format="{percentage:3.0f}% |{bar}| {n}/{total} steps, {remaining} left, {postfix}",
             disable=not sys.stderr.isatty(),
             dynamic_ncols=True,
             leave=False,
@@ -39,16 +39,14 @@ class Progress(Callback):
         self, trainer: Trainer, task: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         assert isinstance(task, ChunkedTask)
-        losses = _losses(outputs)
-        if not self._bar.disable:
-            self._bar.set_postfix_str(losses, refresh=False)
-            self._bar.update(task.step - self._bar.n)
-            return
         total = task.stops[-1]
-        if task.step >= self._next_line and task.step < total:
-            pace = (task.seconds - self._first[1]) / (task.step - self._first[0])
-            left = pace * (total - task.step)
-            say(f"step {outputs['step']:.0f}/{total}  {losses}  {pace:.3g} s/step, {left:.0f} s left")
+        pace = (task.seconds - self._first[1]) / (task.step - self._first[0])
+        news = f"{_losses(outputs)}  {pace:.3g} s/step"
+        if not self._bar.disable:
+            self._bar.set_postfix_str(news, refresh=False)
+            self._bar.update(task.step - self._bar.n)
+        elif task.step >= self._next_line and task.step < total:
+            say(f"step {outputs['step']:.0f}/{total}  {news}, {pace * (total - task.step):.0f} s left")
             self._next_line += total / LINES
 
     def on_train_end(self, trainer: Trainer, task: LightningModule) -> None:

@@ -41,10 +41,12 @@ class Record:
         self.rows: list[Row] = []
         self._results: list[Path] = []
         self.facts = {"status": "running"} | facts | {"versions": versions(), "git": git_state()}
-        try:
-            self._write_facts()
-        except OSError as error:
-            raise InputError(f"cannot write to {folder}: {error.strerror}") from None
+        if not os.access(folder, os.W_OK):
+            raise InputError(f"cannot write to {folder}")
+
+    def open(self) -> None:
+        """Write the first record.json: from here on the folder holds this run."""
+        self._write_facts()
 
     def add_row(self, row: Row) -> None:
         """Append a line to losses.csv; its columns are step, seconds and the row's `loss/…`."""
@@ -172,15 +174,21 @@ class Recorder(Callback):
         self._tell(outputs)
         if task.step % self.image_every == 0 and task.step < task.stops[-1]:
             self._show(task)
-        if time.monotonic() - self._saved_at > self.checkpoint_every:
+        if task.stop_requested or time.monotonic() - self._saved_at > self.checkpoint_every:
             partial = self.record.checkpoint.with_suffix(".part")
             trainer.save_checkpoint(partial)
             os.replace(partial, self.record.checkpoint)
             self._saved_at = time.monotonic()
+        if task.stop_requested and task.step < task.stops[-1]:
+            self._conclude(task)
+            raise KeyboardInterrupt
 
     def on_train_end(self, trainer: Trainer, task: LightningModule) -> None:
-        self.record.checkpoint.unlink(missing_ok=True)
         assert isinstance(task, ChunkedTask)
+        self._conclude(task)
+        self.record.checkpoint.unlink(missing_ok=True)
+
+    def _conclude(self, task: ChunkedTask) -> None:
         self._tell({"step": task.step, "seconds": task.seconds} | task.figures())
         self._show(task)
 

@@ -24,7 +24,7 @@ REFUSED, INTERRUPTED = 2, 130
 """Exit statuses for input that cannot be used, and for Ctrl-C or a kill."""
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
-"""Hydra's environment variable: 1 shows tracebacks, ours too."""
+"""Hydra's environment variable: 1 shows the traceback of what Hydra refuses."""
 
 _refused: list[Path] = []  # the jobs' folders: an exit inside a job would end a whole sweep
 
@@ -39,11 +39,12 @@ def job(composed: DictConfig) -> None:
     folder = Path(settings.runtime.output_dir)
     try:
         commandline.refuse_unknown(composed)
+        checked = OmegaConf.to_object(composed)
+        assert isinstance(checked, config.Config)
+        config.check(checked)
         # torch and the rest: not before they are needed
         from nst.execute import execute
 
-        checked = OmegaConf.to_object(composed)
-        assert isinstance(checked, config.Config)
         execute(checked, folder, commandline.job_labels(settings), began)
     except (InputError, OmegaConfBaseException) as error:
         commandline.complain(error)

@@ -2,6 +2,9 @@
 
 import logging
 import os
+import shlex
+import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,6 +13,7 @@ from typing import Any, Protocol
 from nst.errors import InputError
 
 log = logging.getLogger(__name__)
+MODES = ("auto", "online", "offline")
 INIT_TIMEOUT, FINISH_TIMEOUT = 20.0, 60.0
 """Seconds after which W&B's server is given up at the start and at the end of a run."""
 
@@ -96,16 +100,22 @@ class WandbTracker:
                 ),
             )
 
-        if os.environ.get("WANDB_MODE"):
-            mode = os.environ["WANDB_MODE"]
-        elif mode == "auto":
-            # verify=False: no request, so an unreachable server does not hold up the start
-            mode = "online" if wandb.login(prompt=False, verify=False) else "offline"
+        mode = os.environ.get("WANDB_MODE") or mode
+        if mode not in MODES:
+            raise InputError(f"WANDB_MODE={mode}: must be one of {', '.join(MODES)}; tracking=none leaves W&B out")
         try:
-            self._run = init(mode)
-        except (wandb.errors.CommError, wandb.errors.AuthenticationError, wandb.errors.UsageError) as error:
-            log.warning("W&B could not be reached (%s); this run is tracked offline", str(error).splitlines()[0])
-            self._run = init("offline")
+            if mode == "auto":
+                # verify=False: no request, so an unreachable server does not hold up the start
+                mode = "online" if wandb.login(prompt=False, verify=False) else "offline"
+            try:
+                self._run = init(mode)
+            except (wandb.errors.CommError, wandb.errors.AuthenticationError, wandb.errors.UsageError) as error:
+                if mode == "offline":
+                    raise
+                log.warning("W&B could not be reached (%s); this run is tracked offline", str(error).splitlines()[0])
+                self._run = init("offline")
+        except (wandb.errors.Error, ValueError) as error:
+            raise InputError(f"W&B refuses this run: {error}; see the keys tracking.*") from None
 
     def log(self, step: int, figures: Mapping[str, float], images: Mapping[str, Path] | None = None) -> None:
         data: dict[str, Any] = dict(figures)
@@ -119,14 +129,16 @@ class WandbTracker:
         self._run.finish(exit_code=int(failed))
 
     def facts(self) -> dict[str, Any] | None:
-        facts = {"id": self._run.id, "folder": self._folder}
+        facts = {"id": self._run.id, "folder": str(self._folder)}
         return facts | ({"mode": "offline"} if self._run.offline else {"mode": "online", "url": self._run.url})
 
     @property
-    def _folder(self) -> str:
-        return os.path.relpath(Path(self._run.dir).parent)
+    def _folder(self) -> Path:
+        return Path(self._run.dir).parent
 
     def how_to_browse(self) -> list[str]:
         if not self._run.offline:
             return [f"W&B      {self._run.url}"]
-        return [f"W&B      wandb leet {self._folder}   (offline; upload: wandb sync {self._folder})"]
+        wandb = "wandb" if shutil.which("wandb") else os.path.relpath(Path(sys.executable).with_name("wandb"))
+        folder = shlex.quote(os.path.relpath(self._folder))
+        return [f"W&B      {wandb} leet {folder}   (offline; upload: {wandb} sync {folder})"]

@@ -15,7 +15,7 @@ import torch
 
 from nst.build import build
 from nst.commandline import Labels
-from nst.config import Backbone, Config, Lbfgs, Mode, Padding, Tracker, Tracking
+from nst.config import Backbone, BackboneName, Config, Lbfgs, Mode, Padding, TrackerName, Tracking
 from nst.execute import execute
 from nst.losses import range_loss
 from nst.tasks.transfer import Transfer
@@ -28,9 +28,9 @@ def config(size: int, steps: int) -> Config:
         mode=Mode.transfer,
         content_layers=["conv_4"],
         style_layers=[f"conv_{block}" for block in range(1, 6)],
-        backbone=Backbone(name="slim", padding=Padding.reflect),
+        backbone=Backbone(name=BackboneName.slim, padding=Padding.reflect),
         optimizer=Lbfgs(),
-        tracking=Tracking(name=Tracker.wandb),
+        tracking=Tracking(name=TrackerName.wandb),
         size=size,
         steps=steps,
     )
@@ -45,7 +45,7 @@ def bare(size: int, steps: int) -> float:
 
     def closure() -> torch.Tensor:
         optimizer.zero_grad()
-        total = task.objective(task.pixels)["total"] + range_loss(task.pixels)
+        total = task.objective(task.pixels)["total"] + task.range_factor * range_loss(task.pixels)
         total.backward()
         return total
 

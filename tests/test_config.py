@@ -62,6 +62,12 @@ REFUSED = [
     ("content=chelsa", "did you mean 'chelsea'?"),
     ("content=null", "mode=transfer needs content="),
     ("content=.", "that is a folder"),
+    ("content=", "no such file or sample"),
+    ("content=" + "x" * 300, "no such file or sample"),
+    ("steps=2000000000", "must be at most 1e+06"),
+    ("backbone.name=vgg11", "expected one of [slim, vgg19, vgg16, squeezenet]"),
+    ("optimizer.name=adam", "chosen with optimizer=NAME"),
+    ("layers=johnson", "take backbone=vgg19 or vgg16"),
     ("content=a (1.png", "takes quotes inside quotes"),
     ("init=nois", "neither noise, content, style nor an image file"),
     ("size=20", "conv5_1 needs 32 a side: raise size"),
@@ -105,16 +111,24 @@ def test_typos_and_wrong_values_inside_yaml_files_are_refused(nst: Door, tmp_pat
 
 
 def test_paths_with_any_character_need_no_quotes_of_hydra_s(tmp_path: Path) -> None:
-    for name in ("my pic (1).png", "a=b,c.png", "it's {new}.png", "plain.png"):
+    for name in ("my pic (1).png", "a=b,c.png", "it's {new}.png", "plain.png", "日本.jpg", "a${b}.png"):
         (tmp_path / name).touch()
     assert quote_path("content=my pic (1).png") == "content='my pic (1).png'"
     assert quote_path("content=a=b,c.png") == "content='a=b,c.png'"
     assert quote_path("style=it's {new}.png") == r"style='it\'s {new}.png'"
+    assert quote_path("content=日本.jpg") == "content='日本.jpg'"
+    assert quote_path("content=a${b}.png") == r"content='a\${b}.png'"
     assert quote_path("content=plain.png") == "content=plain.png"
+    assert quote_path("style_layers=[" + "conv_1," * 100 + "]").endswith(",]")
     assert quote_path("content=missing (1).png") == "content=missing (1).png"
     assert quote_path("style_layers=[conv_1,conv_2]") == "style_layers=[conv_1,conv_2]"
 
 
-def test_a_refusal_answers_before_torch_is_imported() -> None:
-    code = "import sys, nst.run; sys.exit('torch' in sys.modules or 'wandb' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+@pytest.mark.parametrize("argument", ["styl_weight=1", "style_weight=-1", "--help"])
+def test_a_refusal_answers_before_torch_is_imported(argument: str) -> None:
+    code = (
+        "import atexit, os, sys; from nst.run import main; "
+        "atexit.register(lambda: os._exit(9 if {'torch', 'wandb'} & set(sys.modules) else 4)); main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code, argument], capture_output=True, check=False)
+    assert done.returncode == 4

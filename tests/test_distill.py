@@ -10,7 +10,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from nst.backbones import Backbone
-from nst.distillation import pick_channels
+from nst.distillation import fold_heads, pick_channels
 from tests.conftest import Door
 
 
@@ -47,18 +47,31 @@ def arguments(tmp_path: Path) -> list[str]:
 
 
 def test_slim_starts_from_its_teacher_learns_and_can_be_used(nst: Door, arguments: list[str], tmp_path: Path) -> None:
-    result = nst(*arguments, "steps=12")
+    # conv2_2 is not where relu2_1 comes from: slim gets no start there, and has to learn it
+    result = nst(*arguments, "distill.teachers.vgg19.layers.relu2_1=conv2_2", "distill.lr=0.1", "steps=12")
     assert result.status == 0, result.err
     rows = result.rows()
     assert [row["step"] for row in rows] == [0, 4, 8, 12]
     assert 0 < rows[0]["loss/vgg19_relu1_1"] < 0.5  # 1 is knowing nothing
+    assert rows[-1]["loss/vgg19_relu2_1"] < 0.9 * rows[0]["loss/vgg19_relu2_1"]
     assert result.record["weights"]["vgg19"]["path"].endswith("vgg.safetensors")
-    assert rows[-1]["loss/total"] != rows[0]["loss/total"]
 
     state = load_file(result.folder / "slim.safetensors")
-    assert state["taps.conv2_1.weight"].dtype == torch.float16
-    used = Backbone("slim", ["conv1_1", "conv2_1"], str(result.folder / "slim.safetensors"), padding="reflect")
-    assert used(torch.rand(1, 3, 32, 32))["conv2_1"].shape == (1, 48, 16, 16)
+    assert state["taps.conv2_2.weight"].dtype == torch.float16
+    used = Backbone("slim", ["conv1_1", "conv2_2"], str(result.folder / "slim.safetensors"), padding="reflect")
+    assert used(torch.rand(1, 3, 32, 32))["conv2_2"].shape == (1, 48, 16, 16)
+
+
+def test_taps_keep_the_distances_of_the_heads_they_stand_for() -> None:
+    generator = torch.Generator().manual_seed(0)
+    weight, bias = torch.randn(7, 4, generator=generator), torch.randn(7, generator=generator)
+    tapped, shift = fold_heads([weight[:3], weight[3:]], [bias[:3], bias[3:]])
+    assert tapped.shape == (4, 4)
+    one, other = torch.randn(2, 4, generator=generator)
+    torch.testing.assert_close((tapped @ (one - other)).norm(), (weight @ (one - other)).norm())
+    # and the bias keeps products too, where it lies in the heads' range
+    tapped, shift = fold_heads([weight], [weight @ one])
+    torch.testing.assert_close((tapped @ other + shift).norm(), (weight @ other + weight @ one).norm())
 
 
 def test_it_goes_on_from_a_checkpoint_as_if_it_had_not_stopped(
@@ -89,6 +102,7 @@ def test_too_few_photographs_are_refused(nst: Door, arguments: list[str], tmp_pa
     result = nst(*arguments)
     assert result.status == 2
     assert "27 images of 128 px a side or more; at least 32 are needed" in result.err
+    assert "no layer 'conv9_1'" in nst(*arguments, "distill.teachers.vgg19.layers.relu1_1=conv9_1").err
     assert "no such folder" in nst(*arguments, "distill.photos=nowhere").err
 
 

@@ -126,6 +126,20 @@ def test_a_path_with_spaces_and_brackets_works_unquoted(nst: Door, photo: Path, 
     assert result.record["config"]["content"] == "my pic (1)=final.png"
 
 
+@pytest.mark.parametrize("name", ["日本.png", "a${b}.png"])
+def test_a_path_outside_ascii_or_like_an_interpolation_works(name: str, nst: Door, photo: Path) -> None:
+    photo.rename(photo.with_name(name))
+    result = nst(*SMALL, f"content={name}", "steps=1")
+    assert result.status == 0, result.err
+    assert result.record["inputs"]["content"]["path"] == name
+
+
+def test_a_canvas_smaller_than_the_deepest_layer_is_refused(nst: Door) -> None:
+    result = nst("mode=texture", "size=20", "style_size=64", "tracking=none")
+    assert result.status == 2
+    assert "the image is 20×20 pixels" in result.err
+
+
 def test_a_folder_holds_one_run(nst: Door, tmp_path: Path) -> None:
     assert nst(*SMALL, "hydra.run.dir=here").status == 0
     before = (tmp_path / "here" / "record.json").read_bytes()
@@ -175,24 +189,38 @@ def test_a_run_resumed_from_a_checkpoint_ends_where_the_whole_one_does(
     assert np.array_equal(resumed.pixels(), whole.pixels())
     assert resumed.record["losses"] == whole.record["losses"]
 
+    fewer = nst(*arguments, "resume=run2", "steps=5")
+    assert fewer.status == 2
+    assert "had got to step 6; ask for more than steps=5" in fewer.err
     other = nst(*arguments, "resume=run2", "style_weight=7")
     assert other.status == 2
     assert "that run had style_weight=1000000.0, this one has style_weight=7.0" in other.err
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_closes_the_record(sent: signal.Signals, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "nst.run", *SMALL, "steps=100000", "hydra.run.dir=run"]
+def test_a_signal_closes_the_record_and_the_run_goes_on_from_there(
+    sent: signal.Signals, nst: Door, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "nst.run", *SMALL, "init=noise", "steps=100000", "hydra.run.dir=stopped"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    while not (tmp_path / "run" / "losses.csv").exists():
+    while not (tmp_path / "stopped" / "losses.csv").exists():
         assert process.poll() is None
         time.sleep(0.05)
     process.send_signal(sent)
     output = process.communicate(timeout=60)[0]
     assert process.returncode == 130, output
     assert "Traceback" not in output
-    assert json.loads((tmp_path / "run" / "record.json").read_text())["status"] == "interrupted"
-    assert (tmp_path / "run" / "result.png").exists()
+    record = json.loads((tmp_path / "stopped" / "record.json").read_text())
+    assert record["status"] == "interrupted"
+    assert (tmp_path / "stopped" / "result.png").exists()
+    last = (tmp_path / "stopped" / "losses.csv").read_text().splitlines()[-1].split(",")
+    assert record["losses"]["loss/total"] == float(last[2])  # of the picture that was saved
+
+    steps = int(last[0]) + 10
+    resumed = nst(*SMALL, "init=noise", f"steps={steps}", "resume=stopped")
+    whole = nst(*SMALL, "init=noise", f"steps={steps}")
+    assert resumed.status == 0, resumed.err
+    assert np.array_equal(resumed.pixels(), whole.pixels())
 
 
 def test_a_sweep_is_one_folder_of_numbered_runs(nst: Door, tmp_path: Path) -> None:

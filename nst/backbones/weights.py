@@ -1,6 +1,7 @@
 """Weights files: where they are, whether they are the right ones, what is in them."""
 
 import hashlib
+import os
 import pickle
 import re
 import socket
@@ -37,9 +38,10 @@ def find(backbone: str, path: str | None = None) -> Path:
     is not the one its name says, or cannot be downloaded.
     """
     if path is not None:
-        if not Path(path).is_file():
-            raise InputError(f"backbone.weights: no file '{path}'")
-        return Path(path)
+        given = os.path.expanduser(path)
+        if not os.path.isfile(given):
+            raise InputError(f"the weights of {backbone}: no file '{path}'")
+        return Path(given)
     if backbone in EMBEDDED:
         return EMBEDDED[backbone]
     return _official(backbone)

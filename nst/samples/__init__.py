@@ -1,5 +1,6 @@
 """Images that need no download: photographs of scikit-image and paintings of our own (paint.py)."""
 
+import os
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -30,12 +31,12 @@ def find(key: str, name: str) -> Path:
         if package is None or not package.submodule_search_locations:
             raise InputError(f"{key}={name}: this sample is scikit-image's, which is not installed")
         return Path(package.submodule_search_locations[0]) / "data" / PHOTOGRAPHS[name]
-    path = Path(name).expanduser()
-    if path.is_dir():
+    path = os.path.expanduser(name)
+    if os.path.isdir(path):
         raise InputError(f"{key}={name}: that is a folder; give one image file")
-    if not path.exists():
+    if not os.path.exists(path):  # unlike pathlib's, False for a name too long to be one
         samples = (*PHOTOGRAPHS, *PAINTINGS)
         raise InputError(
             f"{key}={name}: no such file or sample{did_you_mean(name, samples)}; the samples are {', '.join(samples)}"
         )
-    return path
+    return Path(path)

@@ -33,6 +33,9 @@ class ChunkedTask(LightningModule):
         self.stops = stops
         self.step = 0
         self.seconds = 0.0
+        """Since the first step began, of this run and of those it goes on from."""
+        self.stop_requested = False
+        self._clock: float | None = None
 
     def run_chunk(self, steps: int) -> Mapping[str, Tensor | float]:
         """Take `steps` steps. Returns named figures, as they were before the first of them."""
@@ -61,12 +64,13 @@ class ChunkedTask(LightningModule):
         return _Remaining(self)
 
     def training_step(self, stop: int, index: int) -> Row:
-        row = {"step": self.step, "seconds": self.seconds}
-        began = time.perf_counter()
+        if self._clock is None:
+            self._clock = time.perf_counter() - self.seconds
+        row = {"step": self.step, "seconds": time.perf_counter() - self._clock}
         figures = self.run_chunk(stop - self.step)
         row |= self.finite(figures)
         self.step = stop
-        self.seconds += time.perf_counter() - began
+        self.seconds = time.perf_counter() - self._clock
         return row
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import AdamW, Optimizer
 
-from nst.distillation import Student, Tapped, Teacher, paint, start_from, tap
+from nst.distillation import Student, Tapped, Teacher, fold_heads, paint, start_from, tap
 from nst.photos import Crops, add_noise, centre
 from nst.tasks.chunks import ChunkedTask
 
@@ -141,23 +141,19 @@ class Distill(ChunkedTask):
 
     @torch.no_grad()
     def taps(self, images: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
-        """Layer of slim → weight (C, C) and bias (C) of the map whose distances are those of its heads' outputs.
-
-        With the heads of a layer stacked, U = QR: |U f - U g| = |R f - R g|, and Gram matrices of U f + b keep their
-        distances under Qᵀ but for what b has outside U's range. Scaled to mean absolute value 1 over `images`.
-        """
+        """Layer of slim → weight (C, C) and bias (C) of its tap, scaled to mean absolute value 1 over images."""
         features = self.student(images)
         taps = {}
         for layer in dict.fromkeys(self.pairs.values()):
             names = [name for name, of in self.pairs.items() if of == layer]
             heads: list[Any] = [self.heads[name] for name in names]
             offsets = [getattr(self, f"mean_{name}").flatten() / getattr(self, f"std_{name}") for name in names]
-            weight = torch.cat([head.weight.flatten(1) for head in heads]).double()
-            bias = torch.cat([head.bias + offset for head, offset in zip(heads, offsets, strict=True)]).double()
-            q, r = torch.linalg.qr(weight)
-            shift = (q.T @ bias).float()
-            scale = tap(features[layer], r.float(), shift).abs().mean()
-            taps[layer] = r.float() / scale, shift / scale
+            weight, bias = fold_heads(
+                [head.weight.flatten(1) for head in heads],
+                [head.bias + offset for head, offset in zip(heads, offsets, strict=True)],
+            )
+            scale = tap(features[layer], weight, bias).abs().mean()
+            taps[layer] = weight / scale, bias / scale
         return taps
 
     def files(self) -> dict[str, bytes]:
