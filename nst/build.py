@@ -68,16 +68,9 @@ def _transfer(config: Config, device: torch.device) -> Experiment:
     canvas = images["content"] if "content" in terms else load(paths["style"], config.size, config.alpha)
     height, width = canvas.shape[2:]
 
-    if config.init == "noise":
-        pixels = noise(height, width, config.seed)
-    elif config.init in ("content", "style"):
-        if config.init not in paths:
-            raise InputError(f"init={config.init}: {config.init} is null; give {config.init}=, or init=noise")
-        pixels = load_cover(paths[config.init], height, width, config.alpha)
-    else:
+    if config.init not in ("noise", "content", "style"):
         paths["init"] = _init_path(config.init)
-        pixels = load_cover(paths["init"], height, width, config.alpha)
-
+    pixels = _start(config, paths, height, width)
     backbone = Backbone(
         config.backbone.name.value,
         [*config.content_layers, *config.style_layers],
@@ -174,6 +167,16 @@ def _check_terms(config: Config, terms: tuple[str, ...]) -> None:
             raise InputError(f"mode={mode} needs {role}_layers: a list such as [conv_1,conv_2]")
         if role not in terms and layers:
             raise InputError(f"mode={mode} uses no {role}_layers; leave them out, or take mode=transfer")
+
+
+def _start(config: Config, paths: dict[str, Path], height: int, width: int) -> Tensor:
+    """The image to start from, (1, 3, height, width)."""
+    if config.init == "noise":
+        return noise(height, width, config.seed)
+    role = config.init if config.init in ("content", "style") else "init"
+    if role not in paths:
+        raise InputError(f"init={role}: {role} is null; give {role}=, or init=noise")
+    return load_cover(paths[role], height, width, config.alpha)
 
 
 def _init_path(init: str) -> Path:
