@@ -21,7 +21,7 @@ lint: $(READY)
 
 # the installation is renewed when what it installs has changed
 $(READY): pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 10) or sys.exit("nst needs Python 3.10 or later: make PYTHON=python3.12 …")'
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 10) or sys.exit("nst needs Python 3.10 or later: make PYTHON=python3.12")'
 	@echo "installing into $(VENV): some minutes, once"
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'

@@ -75,8 +75,8 @@ def execute(config: Config, folder: Path, labels: Labels, began: float) -> None:
         peak = peak_memory_mb(device)
         losses = {key: value for key, value in (record.rows or [{}])[-1].items() if key.startswith("loss/")}
         summary = losses | timings | {"peak_memory_mb": peak, "status": status}
-        tracker.finish(summary, failed=status != "finished")
         record.close(status, losses=losses, timings=timings | {"peak_memory_mb": peak}, wandb=tracker.facts())
+        tracker.finish(summary, failed=status != "finished")
     _say(record, tracker, status, timings)
     if status == "interrupted":
         raise KeyboardInterrupt

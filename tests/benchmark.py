@@ -56,6 +56,7 @@ def bare(size: int, steps: int) -> float:
 
 def whole(size: int, steps: int, folder: Path) -> float:
     """Seconds per step of a recorded and tracked run, pictures and losses included."""
+    folder.mkdir()
     began = time.perf_counter()
     execute(config(size, steps), folder, Labels("", "", None), began)
     setup = _setup_seconds(folder)
