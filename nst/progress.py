@@ -28,7 +28,7 @@ class Progress(Callback):
         self._bar = tqdm(
             total=task.stops[-1],
             initial=task.step,
-            bar_format="{percentage:3.0f}% |{bar}| {n}/{total} steps, {remaining} left, {postfix}",
+            bar_format="{percentage:3.0f}% |{bar:20}| {n}/{total} steps, {remaining} left{postfix}",
             disable=not sys.stderr.isatty(),
             dynamic_ncols=True,
             leave=False,

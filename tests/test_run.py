@@ -1,7 +1,9 @@
 """Whole runs through the door: the picture, the record, and what happens when one is stopped."""
 
+import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -221,6 +223,27 @@ def test_a_signal_closes_the_record_and_the_run_goes_on_from_there(
     whole = nst(*SMALL, "init=noise", f"steps={steps}")
     assert resumed.status == 0, resumed.err
     assert np.array_equal(resumed.pixels(), whole.pixels())
+
+
+def test_a_terminal_shows_a_bar_with_losses_pace_and_time_left() -> None:
+    pty, termios = pytest.importorskip("pty"), pytest.importorskip("termios")
+    terminal, end = pty.openpty()
+    termios.tcsetwinsize(end, (40, 160)) if hasattr(termios, "tcsetwinsize") else pytest.skip("Python 3.10")
+    command = [sys.executable, "-m", "nst.run", *SMALL, "steps=200", "hydra.run.dir=run"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=end, text=True)
+    os.close(end)
+    shown = b""
+    with contextlib.suppress(OSError):  # how Linux says that the other end was closed
+        while data := os.read(terminal, 1024):
+            shown += data
+    assert process.wait() == 0
+    assert re.search(
+        r"/200 steps, \d\d:\d\d left, total \S+  content \S+  style \S+  tv \S+  \S+ s/step", shown.decode()
+    )
+    assert process.stdout is not None
+    assert "step 0/" not in process.stdout.read()  # the lines are for where there is no terminal
+    process.stdout.close()
+    os.close(terminal)
 
 
 def test_a_sweep_is_one_folder_of_numbered_runs(nst: Door, tmp_path: Path) -> None:
