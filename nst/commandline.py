@@ -140,3 +140,10 @@ def remove_empty(folder: Path) -> None:
         except OSError:
             return
         folder = folder.parent
+
+
+def remove_refused_sweep(folder: Path) -> None:
+    """Remove a sweep's folder that holds nothing but Hydra's own note of it, all its jobs having been refused."""
+    if folder.is_dir() and [path.name for path in folder.iterdir()] == ["multirun.yaml"]:
+        (folder / "multirun.yaml").unlink()
+        remove_empty(folder)

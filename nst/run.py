@@ -69,6 +69,8 @@ def main() -> None:
         sys.exit(REFUSED)
     finally:
         os.environ[FULL_ERROR] = asked or "0"
+    for sweep in {folder.parent for folder in _refused}:
+        commandline.remove_refused_sweep(sweep)
     sys.exit(REFUSED if _refused else 0)
 
 

@@ -261,6 +261,13 @@ def test_one_failing_job_leaves_the_others_of_a_sweep_intact(nst: Door, photo: P
     assert sorted(path.name for path in (tmp_path / "sweep").iterdir()) == ["0", "2", "multirun.yaml"]
 
 
+def test_a_sweep_of_refused_jobs_leaves_nothing(nst: Door, tmp_path: Path) -> None:
+    result = nst("-m", *SMALL, "content=missing.png,chelsa")
+    assert result.status == 2
+    assert result.err.count("\n") == 2
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_it_runs_without_wandb_installed(tmp_path: Path) -> None:
     code = "import sys; sys.modules['wandb'] = None; from nst.run import main; main()"
     command = [sys.executable, "-c", code, *SMALL, "steps=1", "hydra.run.dir=run"]
