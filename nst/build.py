@@ -65,12 +65,11 @@ def _transfer(config: Config, device: torch.device) -> Experiment:
     }
     sizes = {"content": config.size, "style": config.style_size or config.size}
     images = {role: load(path, sizes[role], config.alpha).to(device) for role, path in paths.items()}
-    canvas = images["content"] if "content" in terms else load(paths["style"], config.size, config.alpha)
-    height, width = canvas.shape[2:]
-
+    base = terms[0]  # the result has the shape of the content, a texture that of its style
+    canvas = images[base] if sizes[base] == config.size else load(paths[base], config.size, config.alpha).to(device)
     if config.init not in ("noise", "content", "style"):
         paths["init"] = _init_path(config.init)
-    pixels = _start(config, paths, height, width)
+    pixels = canvas if config.init == base else _start(config, paths, *canvas.shape[2:])
     backbone = Backbone(
         config.backbone.name.value,
         [*config.content_layers, *config.style_layers],
@@ -97,7 +96,7 @@ def _transfer(config: Config, device: torch.device) -> Experiment:
     task = Transfer(
         pixels.to(device),
         objective,
-        make_optimizer(config.optimizer, height * width),
+        make_optimizer(config.optimizer, canvas[0, 0].numel()),
         stops(config.steps, config.tracking.loss_every, config.tracking.image_every),
         config.range_weight,
     )
@@ -170,7 +169,7 @@ def _check_terms(config: Config, terms: tuple[str, ...]) -> None:
 
 
 def _start(config: Config, paths: dict[str, Path], height: int, width: int) -> Tensor:
-    """The image to start from, (1, 3, height, width)."""
+    """The image to start from, (1, 3, height, width), where that is not the canvas itself."""
     if config.init == "noise":
         return noise(height, width, config.seed)
     role = config.init if config.init in ("content", "style") else "init"

@@ -82,8 +82,9 @@ class Record:
 
     def where(self) -> list[str]:
         """Lines for the user: where the results and the record are."""
-        results = [f"{'picture' if path.suffix == '.png' else 'result':8} {_relative(path)}" for path in self._results]
-        return [*results, f"record   {_relative(self.folder / 'record.json')}"]
+        named = [("picture" if path.suffix == ".png" else "result", path) for path in self._results]
+        named.append(("record", self.folder / "record.json"))
+        return [f"{name:8} {os.path.relpath(path)}" for name, path in named]
 
     def close(self, status: str, **facts: Any) -> None:
         """Write the final record.json: status is finished, interrupted or failed."""
@@ -92,10 +93,6 @@ class Record:
 
     def _write_facts(self) -> None:
         write_whole(self.folder / "record.json", json.dumps(self.facts, indent=2).encode() + b"\n")
-
-
-def _relative(path: Path) -> str:
-    return os.path.relpath(path)
 
 
 def write_whole(path: Path, data: bytes) -> None:

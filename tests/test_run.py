@@ -105,6 +105,11 @@ def test_a_texture_has_the_style_s_colours_and_not_its_places(nst: Door) -> None
     assert rows[-1]["loss/style"] < rows[0]["loss/style"] / 1000
 
 
+def test_starting_from_the_content_starts_from_just_that(nst: Door) -> None:
+    # chelsea is 451×300 pixels: at 64 px its sides have to be rounded
+    assert nst(*SMALL, "content=chelsea", "steps=1").rows()[0]["loss/content"] == 0
+
+
 def test_init_takes_a_style_or_a_file(nst: Door, photo: Path) -> None:
     barely = (*SMALL, "content=coffee", "optimizer=adam", "optimizer.lr=1e-6", "steps=1")
     from_file = nst(*barely, f"init={photo}")
