@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,15 @@ from torch import Tensor, nn
 from nst import samples
 from nst.backbones import Backbone
 from nst.backbones.networks import slim
-from nst.backbones.weights import OFFICIAL, sha256
+from nst.backbones.weights import OFFICIAL, find
 from nst.config import Adam, Config, Lbfgs, LineSearch, Mode
 from nst.distillation import Teacher
 from nst.errors import InputError
+from nst.files import Version, sha256, version
 from nst.image import noise
 from nst.imagefile import load, load_cover
 from nst.layers import resolve
-from nst.objective import Objective
+from nst.objective import Objective, Targets, content_targets, style_targets
 from nst.photos import load_folder
 from nst.tasks.chunks import ChunkedTask, stops
 from nst.tasks.distill import HELD_OUT_SIDE, Distill
@@ -64,34 +66,34 @@ def _transfer(config: Config, device: torch.device) -> Experiment:
         if name is not None and (role in terms or config.init == role)
     }
     sizes = {"content": config.size, "style": config.style_size or config.size}
-    images = {role: load(path, sizes[role], config.alpha).to(device) for role, path in paths.items()}
+    read = {role: _Read(version(path), sizes[role], config.alpha) for role, path in paths.items()}
+    images = {role: _load(image).to(device) for role, image in read.items()}
     base = terms[0]  # the result has the shape of the content, a texture that of its style
     canvas = images[base] if sizes[base] == config.size else load(paths[base], config.size, config.alpha).to(device)
     if config.init not in ("noise", "content", "style"):
         paths["init"] = _init_path(config.init)
     pixels = canvas if config.init == base else _start(config, paths, *canvas.shape[2:])
-    backbone = Backbone(
+    backbone = _backbone(
         config.backbone.name.value,
-        [*config.content_layers, *config.style_layers],
-        config.backbone.weights,
-        pooling=config.backbone.pooling.value,
-        padding=config.backbone.padding.value,
+        (*config.content_layers, *config.style_layers),
+        version(find(config.backbone.name.value, config.backbone.weights)),
+        config.backbone.pooling.value,
+        config.backbone.padding.value,
     ).to(device)
     for role, image in {**images, "image": pixels}.items():
         _check_size(role, image, backbone)
     # a record names the layers that were read, whatever they were called on the command line
     config.content_layers = backbone.canonical(config.content_layers)
     config.style_layers = backbone.canonical(config.style_layers)
+    gram = config.style_loss.gram.value
     objective = Objective(
         backbone,
-        images.get("content"),
-        images.get("style"),
-        config.content_layers,
-        config.style_layers,
+        _content(backbone, read["content"], tuple(config.content_layers)) if "content" in terms else {},
+        _style(backbone, read["style"], tuple(config.style_layers), gram) if "style" in terms else {},
         content_weight=config.content_weight,
         style_weight=config.style_weight,
         tv_weight=config.tv_weight,
-        gram_normalize=config.style_loss.gram.value,
+        gram_normalize=gram,
     )
     task = Transfer(
         pixels.to(device),
@@ -106,6 +108,38 @@ def _transfer(config: Config, device: torch.device) -> Experiment:
         weights={config.backbone.name.value: file_facts(backbone.weights)},
         originals={role: images[role] for role in terms},
     )
+
+
+@dataclass(frozen=True)
+class _Read:
+    """An image file, and how it is read."""
+
+    file: Version
+    size: int
+    alpha: str
+
+
+# The jobs of a sweep that runs in one process share what they have in common.
+
+
+@lru_cache(maxsize=4)
+def _load(image: _Read) -> Tensor:
+    return load(image.file[0], image.size, image.alpha)
+
+
+@lru_cache(maxsize=1)
+def _backbone(name: str, layers: tuple[str, ...], weights: Version, pooling: str, padding: str) -> Backbone:
+    return Backbone(name, layers, str(weights[0]), pooling, padding)
+
+
+@lru_cache(maxsize=4)
+def _content(backbone: Backbone, image: _Read, layers: tuple[str, ...]) -> Targets:
+    return content_targets(backbone, _load(image).to(backbone.mean.device), layers)
+
+
+@lru_cache(maxsize=4)
+def _style(backbone: Backbone, image: _Read, layers: tuple[str, ...], normalize: str) -> Targets:
+    return style_targets(backbone, _load(image).to(backbone.mean.device), layers, normalize)
 
 
 def _distill(config: Config) -> Experiment:

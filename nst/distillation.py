@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from nst.backbones import Backbone
 from nst.backbones.networks import slim
-from nst.objective import Objective
+from nst.objective import Objective, content_targets, style_targets
 
 PAINTED_STEPS = 30
 """Adam steps that bring an image at most half-way through a transfer."""
@@ -185,7 +185,8 @@ def paint(backbone: Tapped, content: Tensor, style: Tensor) -> Tensor:
     parameters = list(backbone.parameters())
     for parameter in parameters:
         parameter.requires_grad_(False)
-    objective = Objective(backbone, content, style, [] if texture else chosen[-1:], chosen, style_weight=weight)
+    kept = content_targets(backbone, content, [] if texture else chosen[-1:])
+    objective = Objective(backbone, kept, style_targets(backbone, style, chosen), style_weight=weight)
     pixels = (torch.rand_like(content) if from_noise or texture else content.clone()).requires_grad_(True)
     optimizer = torch.optim.Adam([pixels], lr=0.05)
     with torch.enable_grad():

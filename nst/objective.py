@@ -1,28 +1,45 @@
 """What a run minimises: content, style and total variation, weighted."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
 
 from nst.losses import content_loss, gram, style_loss, tv_loss
 
+Targets = Mapping[str, Tensor]
+"""Layer → what the image is compared with there."""
+Features = Callable[[Tensor], dict[str, Tensor]]
+"""Image (B, 3, H, W) in [0, 1] → {layer: features (B, C, H', W')}: a backbone."""
+
+
+@torch.no_grad()
+def content_targets(backbone: Features, image: Tensor, layers: Iterable[str]) -> Targets:
+    """Features of the content image (B, 3, H, W) at each layer, float32, (B, C, H', W')."""
+    features = backbone(image)
+    return {layer: features[layer].float() for layer in layers}
+
+
+@torch.no_grad()
+def style_targets(backbone: Features, image: Tensor, layers: Iterable[str], normalize: str = "chw") -> Targets:
+    """Gram matrices of the style image (B, 3, H, W) at each layer, (B, C, C), normalised as `losses.gram` says."""
+    features = backbone(image)
+    return {layer: gram(features[layer], normalize) for layer in layers}
+
 
 class Objective(nn.Module):
     """Image (B, 3, H, W) in [0, 1] → {"content", "style", "tv": raw terms, "total": their weighted sum}, scalars.
 
-    content, style: target images, encoded here, once. backbone must give content_layers and style_layers; a term
-    without layers is 0. Content and style are means over their layers (Gatys et al. 2016, eq. 5 with equal w_l).
+    content, style: what `content_targets` and `style_targets` gave; a term without layers is 0. Content and style are
+    means over their layers (Gatys et al. 2016, eq. 5 with equal w_l). gram_normalize must be the style targets'.
     The weights multiply the raw terms: total = content_weight·content + style_weight·style + tv_weight·tv (eq. 7).
     """
 
     def __init__(
         self,
-        backbone: Callable[[Tensor], dict[str, Tensor]],
-        content: Tensor | None,
-        style: Tensor | None,
-        content_layers: Sequence[str],
-        style_layers: Sequence[str],
+        backbone: Features,
+        content: Targets,
+        style: Targets,
         content_weight: float = 1.0,
         style_weight: float = 1e6,
         tv_weight: float = 0.0,
@@ -30,20 +47,12 @@ class Objective(nn.Module):
     ) -> None:
         super().__init__()
         self.backbone = backbone
-        self.content_layers, self.style_layers = tuple(content_layers), tuple(style_layers)
+        self.content_layers, self.style_layers = tuple(content), tuple(style)
         self.weights = {"content": content_weight, "style": style_weight, "tv": tv_weight}
         self.gram_normalize = gram_normalize
-        with torch.no_grad():
-            for layer, features in self._encode(content, self.content_layers):
-                self.register_buffer(f"content_{layer}", features.float(), persistent=False)
-            for layer, features in self._encode(style, self.style_layers):
-                self.register_buffer(f"style_{layer}", gram(features, gram_normalize), persistent=False)
-
-    def _encode(self, image: Tensor | None, layers: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
-        if layers:
-            assert image is not None, "layers to compare at, and no image to compare with"
-            features = self.backbone(image)
-            yield from ((layer, features[layer]) for layer in layers)
+        for term, targets in (("content", content), ("style", style)):
+            for layer, target in targets.items():
+                self.register_buffer(f"{term}_{layer}", target, persistent=False)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         features = self.backbone(image)

@@ -17,6 +17,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from nst.errors import InputError
+from nst.files import write_whole
 from nst.imagefile import encode_jpeg, encode_png
 from nst.tasks.chunks import ChunkedTask, Row
 from nst.tracking import Tracker
@@ -93,14 +94,6 @@ class Record:
 
     def _write_facts(self) -> None:
         write_whole(self.folder / "record.json", json.dumps(self.facts, indent=2).encode() + b"\n")
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that a reader, or a crash, finds either all of it or what was there before."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_bytes(data)
-    os.replace(temporary, path)
 
 
 def versions() -> dict[str, str | None]:

@@ -9,8 +9,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from nst.backbones import Backbone
-from nst.backbones.weights import EMBEDDED, OFFICIAL, sha256
+from nst.backbones.weights import EMBEDDED, OFFICIAL
 from nst.errors import InputError
+from nst.files import sha256
 from tests.conftest import SHARED
 
 IMAGE = torch.rand(1, 3, 32, 40, generator=torch.Generator().manual_seed(0))

@@ -6,7 +6,7 @@ from pathlib import Path
 from tests.conftest import ROOT
 
 LEVELS = [
-    {"errors"},
+    {"errors", "files"},
     {"layers", "losses", "imagefile", "config", "image", "tracking"},
     {"samples", "backbones", "photos"},
     {"objective"},

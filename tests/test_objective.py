@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nst.objective import Objective
+from nst.objective import Objective, content_targets, style_targets
 
 CONTENT, STYLE, IMAGE = (torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(seed)) for seed in range(3))
 
@@ -20,8 +20,15 @@ class Counting(torch.nn.Module):
 
 
 def objective(content_weight: float = 1, style_weight: float = 1, tv_weight: float = 1) -> Objective:
-    layers = ["conv2_1"], ["conv1_1", "conv2_1"]
-    return Objective(Counting(), CONTENT, STYLE, *layers, content_weight, style_weight, tv_weight)
+    return encoded(["conv2_1"], ["conv1_1", "conv2_1"], content_weight, style_weight, tv_weight)
+
+
+def encoded(
+    content_layers: list[str], style_layers: list[str], content: float = 1, style: float = 1, tv: float = 1
+) -> Objective:
+    backbone = Counting()
+    targets = content_targets(backbone, CONTENT, content_layers), style_targets(backbone, STYLE, style_layers)
+    return Objective(backbone, *targets, content, style, tv)
 
 
 def test_targets_are_encoded_once() -> None:
@@ -50,6 +57,6 @@ def test_content_of_the_content_and_style_of_the_style_are_zero() -> None:
 
 @pytest.mark.parametrize(("content_layers", "style_layers"), [([], ["conv1_1"]), (["conv1_1"], [])])
 def test_a_term_without_layers_is_zero(content_layers: list[str], style_layers: list[str]) -> None:
-    terms = Objective(Counting(), CONTENT, STYLE, content_layers, style_layers)(IMAGE)
+    terms = encoded(content_layers, style_layers)(IMAGE)
     assert (terms["content"] == 0) == (not content_layers)
     assert (terms["style"] == 0) == (not style_layers)

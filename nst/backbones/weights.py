@@ -1,6 +1,5 @@
 """Weights files: where they are, whether they are the right ones, what is in them."""
 
-import hashlib
 import os
 import pickle
 import re
@@ -15,6 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from nst.errors import InputError
+from nst.files import sha256
 
 OFFICIAL = {
     "vgg19": torchvision.models.VGG19_Weights.IMAGENET1K_V1,
@@ -24,11 +24,6 @@ OFFICIAL = {
 EMBEDDED = {"slim": Path(__file__).with_name("slim.safetensors")}
 DOWNLOAD_TIMEOUT = 20.0
 """Seconds without an answer after which a download is given up."""
-
-
-def sha256(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def find(backbone: str, path: str | None = None) -> Path:
