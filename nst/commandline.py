@@ -18,6 +18,8 @@ from yaml import YAMLError
 from nst import config
 from nst.errors import InputError, did_you_mean
 
+COMMAND = "NST_COMMAND"
+"""Environment variable: the command line of the process that was started by the user."""
 GROUPS = ("layers", "experiment")
 """Config groups that are no key of their own; with the keys, all that can be set on the command line."""
 
@@ -116,6 +118,8 @@ class Labels:
 
     command: str
     """The whole command line."""
+    overrides: list[str]
+    """What it asks of this run: `key=value`."""
     name: str
     """Tells the run from the others of its sweep; empty for a single run."""
     sweep: Path | None
@@ -124,11 +128,17 @@ class Labels:
 
 def job_labels(hydra_config: Any) -> Labels:
     """The labels of the job that Hydra is about to run."""
-    command = shlex.join(["python", "-m", "nst.run", *sys.argv[1:]])
+    command = os.environ.get(COMMAND, "")
+    overrides = list(hydra_config.overrides.task)
     if hydra_config.mode is not RunMode.MULTIRUN:
-        return Labels(command, "", None)
-    overrides = [each for each in hydra_config.overrides.task if not each.startswith(("mode=", "experiment="))]
-    return Labels(command, " ".join(overrides), Path(hydra_config.sweep.dir))
+        return Labels(command, overrides, "", None)
+    told_apart = [each for each in overrides if not each.startswith(("mode=", "experiment="))]
+    return Labels(command, overrides, " ".join(told_apart), Path(hydra_config.sweep.dir))
+
+
+def note_command() -> None:
+    """Keep the command line where the jobs of a sweep find it, which may run in other processes."""
+    os.environ[COMMAND] = shlex.join(["python", "-m", "nst.run", *sys.argv[1:]])
 
 
 def remove_empty(folder: Path) -> None:
@@ -140,10 +150,3 @@ def remove_empty(folder: Path) -> None:
         except OSError:
             return
         folder = folder.parent
-
-
-def remove_refused_sweep(folder: Path) -> None:
-    """Remove a sweep's folder that holds nothing but Hydra's own note of it, all its jobs having been refused."""
-    if folder.is_dir() and [path.name for path in folder.iterdir()] == ["multirun.yaml"]:
-        (folder / "multirun.yaml").unlink()
-        remove_empty(folder)

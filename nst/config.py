@@ -78,6 +78,18 @@ class Accelerator(Enum):
     gpu = "gpu"
 
 
+class Figure(Enum):
+    """A figure of a record that a run can be judged by."""
+
+    total = "loss/total"
+    content = "loss/content"
+    style = "loss/style"
+    tv = "loss/tv"
+    seconds_per_step = "seconds_per_step"
+    total_seconds = "total_seconds"
+    peak_memory_mb = "peak_memory_mb"
+
+
 class TrackerName(Enum):
     """Who else is told about the run."""
 
@@ -171,6 +183,9 @@ class Config:
     mode: Mode = key(MISSING, "reconstruct, texture, transfer or distill; chosen by the group")
     content: str | None = key("chelsea", "content image: a path, or the name of a sample")
     style: str | None = key("swirl", "style image: a path, or the name of a sample")
+    pair: list[str] | None = key(
+        None, "[content,style] in one, in place of both: a sweep over pairs is a list and not a product"
+    )
     content_layers: list[str] = key([], "layers whose features are kept")
     style_layers: list[str] = key([], "layers whose Gram matrices are matched")
     content_weight: float = key(1.0, "factor of the content loss", at_least=0)
@@ -186,6 +201,8 @@ class Config:
     )
     alpha: str = key("white", "colour put behind transparent images: a name or #rrggbb")
     seed: int = key(0, "of the noise, and of all else that is drawn", at_least=0, at_most=2**32 - 1)
+    question: str | None = key(None, "what an experiment asks; it heads the report")
+    minimise: Figure = key(Figure.total, "what a sweeper that searches, such as Optuna, is told of each run")
     resume: str | None = key(None, "a checkpoint to go on from, with the same keys otherwise")
     backbone: Backbone = key(Backbone, "the frozen network that sees the images")
     optimizer: Optimizer = key(Optimizer, "how the loss is minimised")
@@ -202,8 +219,11 @@ def register() -> None:
     store.store(group="schema/optimizer", name="adam", node=Adam, provider="nst")
 
 
-def check(config: Config) -> None:
-    """Raise InputError for a number that is outside its range or not finite, and for a name given past its group."""
+def settle(config: Config) -> None:
+    """Make a pair the content and the style.
+
+    Raises InputError for a number that is outside its range or not finite, and for a name given past its group.
+    """
     for name, value, metadata in _numbers(config):
         if not math.isfinite(value):
             raise InputError(f"{name}={value}: must be a finite number")
@@ -217,6 +237,10 @@ def check(config: Config) -> None:
 
     if config.optimizer.name != type(config.optimizer).__name__.lower():
         raise InputError(f"optimizer.name={config.optimizer.name}: the optimiser is chosen with optimizer=NAME")
+    if config.pair is not None:
+        if len(config.pair) != 2:
+            raise InputError(f"pair=[{','.join(config.pair)}]: must be [content,style]")
+        config.content, config.style = config.pair
 
 
 def _numbers(config: Any, prefix: str = "") -> Iterator[tuple[str, float, Any]]:

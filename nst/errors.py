@@ -1,11 +1,20 @@
-"""The one exception for what a user can put right, and the hint it carries."""
+"""The one exception for what a user can put right, the hint it carries, and exit statuses."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+FAILED, REFUSED, INTERRUPTED = 1, 2, 130
+"""Exit statuses: a job of a sweep broke; input cannot be used; Ctrl-C or a kill."""
+
 
 class InputError(ValueError):
     """What was given cannot be used. The message is one line: what was wrong, where, what would be right."""
+
+
+def one_line(error: BaseException) -> str:
+    """What is said of an error where there is one line for it."""
+    kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
+    return kind + " ".join(str(error).split())
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

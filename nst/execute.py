@@ -19,19 +19,20 @@ from pytorch_lightning import Trainer, seed_everything
 from nst.build import build
 from nst.commandline import Labels
 from nst.config import Config, TrackerName
-from nst.errors import InputError
+from nst.errors import InputError, one_line
 from nst.progress import Progress, say
 from nst.record import CHECKPOINT, Record, Recorder, device_facts, peak_memory_mb
 from nst.tasks.chunks import ChunkedTask
 from nst.tracking import NoTracker, Tracker, WandbTracker, require_wandb
 
-MAY_DIFFER = ("steps", "resume", "trainer", "tracking")
+MAY_DIFFER = ("steps", "resume", "trainer", "tracking", "question", "minimise")
 """Keys that may differ between the run that wrote a checkpoint and the one that goes on from it."""
 
 
-def execute(config: Config, folder: Path, labels: Labels, began: float) -> None:
+def execute(config: Config, folder: Path, labels: Labels, began: float) -> dict[str, Any]:
     """Run a config and leave its record in `folder`. `began` is when it was asked for, on time.perf_counter's clock.
 
+    Returns the record's final losses and timings.
     Raises InputError, with nothing written, for what cannot work; KeyboardInterrupt, with the record closed and the
     picture so far saved, when the run is interrupted.
     """
@@ -47,7 +48,8 @@ def execute(config: Config, folder: Path, labels: Labels, began: float) -> None:
     checkpoint = _checkpoint(Path(config.resume).expanduser(), resolved) if config.resume else None
 
     name = labels.name or " ".join(Path(image).stem for image in (config.content, config.style) if image)
-    facts = {"command": labels.command, "name": f"{config.mode.value} {name}", "config": resolved}
+    facts: dict[str, Any] = {"command": labels.command, "overrides": labels.overrides}
+    facts |= {"name": f"{config.mode.value} {name}", "config": resolved}
     facts |= {"inputs": experiment.inputs, "weights": experiment.weights, "device": device_facts(device)}
     record = Record(folder, facts)
     tracker = _tracker(config, resolved, facts["name"], folder, labels.sweep)
@@ -64,6 +66,9 @@ def execute(config: Config, folder: Path, labels: Labels, began: float) -> None:
         status = "finished"
     except SystemExit:  # what Lightning makes of a KeyboardInterrupt
         status = "interrupted"
+    except Exception as error:
+        record.facts["error"] = one_line(error)
+        raise
     finally:
         if status != "failed":
             record.add_results(task)
@@ -80,6 +85,7 @@ def execute(config: Config, folder: Path, labels: Labels, began: float) -> None:
     _say(record, tracker, status, timings)
     if status == "interrupted":
         raise KeyboardInterrupt
+    return summary
 
 
 @contextmanager

@@ -6,6 +6,7 @@ python -m nst.run mode=transfer style_weight=1e6
 import os
 import sys
 import time
+import traceback
 from pathlib import Path
 
 import hydra
@@ -13,65 +14,72 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from nst import commandline, config
-from nst.errors import InputError
+from nst import commandline, config, sweep
+from nst.errors import INTERRUPTED, REFUSED, InputError, one_line
 
 HERE = Path(__file__).resolve().parent
 CONF = next(folder for folder in (HERE.parent / "conf", HERE / "conf") if (folder / "config.yaml").is_file())
 """The checkout's conf/ if there is one, else the copy inside the wheel."""
 
-REFUSED, INTERRUPTED = 2, 130
-"""Exit statuses for input that cannot be used, and for Ctrl-C or a kill."""
-
 FULL_ERROR = "HYDRA_FULL_ERROR"
 """Hydra's environment variable: 1 shows the traceback of what Hydra refuses."""
-
-_refused: list[Path] = []  # the jobs' folders: an exit inside a job would end a whole sweep
 
 config.register()
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
-def job(composed: DictConfig) -> None:
-    """One run of a composed config; a sweep calls it once a job."""
+def job(composed: DictConfig) -> float | None:
+    """One run of a composed config; a sweep calls it once a job. Returns what a sweeper that searches minimises."""
     began = time.perf_counter()
     settings = HydraConfig.get()
     folder = Path(settings.runtime.output_dir)
+    labels = commandline.job_labels(settings)
     try:
         commandline.refuse_unknown(composed)
         checked = OmegaConf.to_object(composed)
         assert isinstance(checked, config.Config)
-        config.check(checked)
+        config.settle(checked)
         # torch and the rest: not before they are needed
         from nst.execute import execute
 
-        execute(checked, folder, commandline.job_labels(settings), began)
+        summary = execute(checked, folder, labels, began)
     except (InputError, OmegaConfBaseException) as error:
-        commandline.complain(error)
-        _refused.append(folder)
-        commandline.remove_empty(folder)
+        message = commandline.complain(error)
+        if not labels.sweep:
+            commandline.remove_empty(folder)
+            sys.exit(REFUSED)  # in a job of a sweep it would end the others too
+        sweep.leave_failure(folder, labels, "refused", message or "")
+        return None
+    except Exception as error:
+        if not labels.sweep:
+            raise
+        traceback.print_exc()  # of each job; Hydra would show the first one's only
+        sweep.leave_failure(folder, labels, "failed", one_line(error))
+        return None
+    return summary.get(checked.minimise.value)
 
 
 def main() -> None:
     """The console script `nst`."""
     sys.argv[1:] = map(commandline.quote_path, sys.argv[1:])
+    commandline.note_command()
+    status = 0
     asked = os.environ.get(FULL_ERROR)
     os.environ[FULL_ERROR] = "1"  # Hydra lets errors through to here
     try:
         job()
     except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+        status = INTERRUPTED
     except BrokenPipeError:  # `nst --help | head`: nobody reads on
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:
         if asked == "1" or not commandline.complain(error):
             raise
-        sys.exit(REFUSED)
+        status = REFUSED
     finally:
         os.environ[FULL_ERROR] = asked or "0"
-    for sweep in {folder.parent for folder in _refused}:
-        commandline.remove_refused_sweep(sweep)
-    sys.exit(REFUSED if _refused else 0)
+        concluded = sweep.conclude(sweep.begun.pop()) if sweep.begun else 0
+    sys.exit(status or concluded)
 
 
 if __name__ == "__main__":

@@ -124,12 +124,19 @@ class WandbTracker:
             data |= {f"images/{caption}": self._wandb.Image(str(path)) for caption, path in images.items()}
         self._run.log(data, step=step)
 
+    def log_report(self, sheet: Path, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """Tell a contact sheet and a table; a path in the table is an image file."""
+        table = self._wandb.Table(columns=list(columns))
+        for row in rows:
+            table.add_data(*(self._wandb.Image(str(cell)) if isinstance(cell, Path) else cell for cell in row))
+        self._run.log({"sheet": self._wandb.Image(str(sheet)), "runs": table})
+
     def finish(self, summary: Mapping[str, Any], failed: bool = False) -> None:
         self._run.summary.update(dict(summary))
         self._run.finish(exit_code=int(failed))
 
     def facts(self) -> dict[str, Any] | None:
-        facts = {"id": self._run.id, "folder": str(self._folder)}
+        facts = {"id": self._run.id, "group": self._run.group, "folder": str(self._folder)}
         return facts | ({"mode": "offline"} if self._run.offline else {"mode": "online", "url": self._run.url})
 
     @property

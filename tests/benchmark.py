@@ -58,7 +58,7 @@ def whole(size: int, steps: int, folder: Path) -> float:
     """Seconds per step of a recorded and tracked run, pictures and losses included."""
     folder.mkdir()
     began = time.perf_counter()
-    execute(config(size, steps), folder, Labels("", "", None), began)
+    execute(config(size, steps), folder, Labels("", [], "", None), began)
     setup = _setup_seconds(folder)
     return (time.perf_counter() - began - setup) / steps
 

@@ -81,7 +81,6 @@ def nst(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_
         if "-m" not in arguments and not any(each.startswith(("hydra.run.dir", "--")) for each in arguments):
             arguments = (*arguments, f"hydra.run.dir={folder.name}")
         monkeypatch.setattr(sys, "argv", ["nst", *arguments])
-        monkeypatch.setattr(run, "_refused", [])
         capfd.readouterr()
         with pytest.raises(SystemExit) as exit_:
             run.main()
