@@ -20,6 +20,9 @@ from nst.errors import InputError, did_you_mean
 
 COMMAND = "NST_COMMAND"
 """Environment variable: the command line of the process that was started by the user."""
+EXTRAS = {name: name for name in ("joblib", "ray", "optuna")}
+EXTRAS |= {name: "submitit" for name in ("submitit_local", "submitit_slurm")}
+"""Hydra's launchers and sweepers that are installed on demand → the extra of this project that installs them."""
 GROUPS = ("layers", "experiment")
 """Config groups that are no key of their own; with the keys, all that can be set on the command line."""
 
@@ -51,6 +54,8 @@ def explain(error: BaseException) -> str | None:
         group, _, option = error.missing_cfg_file.rpartition("/")
         options = list(error.options or [])
         listed = f"the options are {', '.join(options)}" if options else "there are none yet"
+        if option in EXTRAS:
+            listed = f"it comes with pip install 'nst[{EXTRAS[option]}]'"
         return f"{group}={option}: no such option{did_you_mean(option, options)}; {listed}"
     if isinstance(error, OverrideParseException):
         return (
@@ -132,8 +137,13 @@ def job_labels(hydra_config: Any) -> Labels:
     overrides = list(hydra_config.overrides.task)
     if hydra_config.mode is not RunMode.MULTIRUN:
         return Labels(command, overrides, "", None)
-    told_apart = [each for each in overrides if not each.startswith(("mode=", "experiment="))]
-    return Labels(command, overrides, " ".join(told_apart), Path(hydra_config.sweep.dir))
+    told_apart = [each for each in overrides if each not in shlex.split(command)]
+    return Labels(command, overrides, " ".join(told_apart), sweep_folder(hydra_config))
+
+
+def sweep_folder(hydra_config: Any) -> Path:
+    """The absolute folder of a sweep, which a job in another process cannot tell from its own working folder."""
+    return Path(hydra_config.runtime.cwd, hydra_config.sweep.dir)
 
 
 def note_command() -> None:

@@ -26,7 +26,7 @@ class Begin(Callback):
     """Hydra calls it, by conf/config.yaml, where the sweep is started: with most launchers not where the jobs run."""
 
     def on_multirun_start(self, config: Any, **_: Any) -> None:
-        folder = Path(config.hydra.sweep.dir)
+        folder = commandline.sweep_folder(config.hydra)
         if any(folder.glob("*/record.json")):
             commandline.complain(
                 InputError(f"{folder} holds a sweep already; choose another folder with hydra.sweep.dir=FOLDER")

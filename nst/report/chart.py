@@ -1,0 +1,66 @@
+"""The loss chart: every run's raw losses against its steps."""
+
+import io
+import re
+from html import escape
+from typing import Any
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from nst.report.runs import Run, Sweep
+
+LEGEND = 12
+"""More runs than this are told apart by colour and by pointing at a line, not by a legend."""
+STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",  # text stays text, in the page's font
+    "svg.hashsalt": "nst",  # the same runs give the same file
+    "font.size": 11.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
+
+
+def draw(sweep: Sweep) -> str:
+    """An <svg> element with one panel a raw loss, logarithmic; an empty string if no run has a loss."""
+    curves = {name: [(run, *run.curve(name)) for run in sweep.runs] for name in _losses(sweep)}
+    curves = {name: lines for name, lines in curves.items() if any(value > 0 for line in lines for value in line[2])}
+    if not curves:
+        return ""
+    colours = matplotlib.colormaps["viridis"].resampled(max(len(sweep.runs), 2))
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(5 * len(curves) + 1.5, 3.6), layout="constrained")
+        panels = figure.subplots(1, len(curves), squeeze=False)[0]
+        for panel, (name, lines) in zip(panels, curves.items(), strict=True):
+            for index, (run, steps, values) in enumerate(lines):
+                # the last colours of viridis are too light for a white page
+                colour = colours(0.9 * index / max(len(sweep.runs) - 1, 1))
+                label = run.value(*sweep.keys) if len(sweep.keys) == 1 else sweep.label(run)
+                panel.plot(steps, values, color=colour, linewidth=1.5, label=label, gid=f"{name} {index}")
+            panel.set(title=name, xlabel="step")
+            panel.set_yscale("log", nonpositive="mask")  # a run from the content begins at a content loss of 0
+            panel.grid(alpha=0.25)
+        if 1 < len(sweep.runs) <= LEGEND:
+            title = sweep.keys[0] if len(sweep.keys) == 1 else None
+            entries = panels[0].get_legend_handles_labels()
+            figure.legend(*entries, title=title, loc="outside right upper", frameon=False)
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :]
+    for name in curves:
+        for index, run in enumerate(sweep.runs):
+            line = f'<g id="{name} {index}">'
+            svg = svg.replace(line, f"{line}<title>{escape(sweep.label(run))}</title>")
+    return re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+
+
+def _losses(sweep: Sweep) -> list[str]:
+    """The raw terms that are fitted; total variation only guards the picture. The total, where there are none."""
+    names = dict.fromkeys(name for run in sweep.runs for name in _columns(run))
+    terms = [name for name in names if name not in ("loss/total", "loss/tv")]
+    return terms if 0 < len(terms) <= 3 else [name for name in names if name == "loss/total"]
+
+
+def _columns(run: Run) -> list[str]:
+    return [name for name in run.figures if name.startswith("loss/")]

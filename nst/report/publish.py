@@ -1,0 +1,107 @@
+"""An experiment's folder for readers: the question, the command, the sheet, the table and what was found."""
+
+import re
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+
+from nst.errors import InputError
+from nst.files import write_whole
+from nst.report.runs import Run, Sweep, markdown
+from nst.report.sheet import draw, encode
+
+SHEET_LIMIT = 300_000
+"""Bytes of a published sheet."""
+FINDING = "## Finding\n"
+TOLD = (
+    "mode",
+    "content",
+    "style",
+    "init",
+    "content_layers",
+    "style_layers",
+    "content_weight",
+    "style_weight",
+    "tv_weight",
+    "style_loss.gram",
+    "size",
+    "steps",
+    "seed",
+    "backbone.name",
+    "optimizer.name",
+)
+"""Keys that a reader is told the value of, unless they were swept."""
+
+
+def publish(sweep: Sweep, folder: Path) -> dict[str, Path]:
+    """Write README.md, sheet.jpg and runs.csv of a sweep into `folder`, and the README.md of the folder around it.
+
+    What stands under `## Finding` is kept: it is written by hand. Raises InputError if `folder` holds something else.
+    """
+    files = {"readme": folder / "README.md", "sheet": folder / "sheet.jpg", "table": folder / "runs.csv"}
+    before = files["readme"].read_text(encoding="utf-8") if files["readme"].exists() else FINDING
+    if FINDING not in before:
+        raise InputError(f"{files['readme']} has no line '{FINDING.strip()}': it is not the README of an experiment")
+    text = _template("experiment.md").render(
+        sweep=sweep,
+        table=markdown(*sweep.table()),
+        told=_told(sweep),
+        commits=_commits(sweep.runs),
+        finding=before.split(FINDING, 1)[1].strip(),
+    )
+    write_whole(files["sheet"], encode(draw(sweep), SHEET_LIMIT))
+    write_whole(files["table"], sweep.csv().encode())
+    write_whole(files["readme"], text.encode())
+    files["all"] = folder.parent / "README.md"
+    write_whole(files["all"], gather(folder.parent).encode())
+    return files
+
+
+def gather(folder: Path) -> str:
+    """The report of all experiments published in `folder`, in Markdown, from their READMEs.
+
+    What stands before the first `## ` is kept, and so is the order of the experiments; a new one comes last.
+    """
+    path = folder / "README.md"
+    before = path.read_text(encoding="utf-8") if path.exists() else "# Experiments\n"
+    intro, *sections = re.split(r"^## ", before, flags=re.MULTILINE)
+    order = [name for section in sections for name in re.findall(r"\]\(([^/)]+)/README\.md\)", section)]
+    published = {each.parent.name: each.read_text(encoding="utf-8") for each in sorted(folder.glob("*/README.md"))}
+    names = [name for name in dict.fromkeys([*order, *published]) if FINDING in published.get(name, "")]
+    experiments = {name: _parts(published[name]) for name in names}
+    return _template("experiments.md").render(intro=intro.strip(), experiments=experiments)
+
+
+def _parts(text: str) -> dict[str, str]:
+    """Question, command and finding of an experiment's README."""
+    question, _, rest = text.removeprefix("# ").partition("\n")
+    command = next(line.strip() for line in rest.splitlines() if line.startswith("    "))
+    return {"question": question, "command": command, "finding": rest.split(FINDING, 1)[1].strip()}
+
+
+def _template(name: str) -> Template:
+    environment = Environment(
+        loader=PackageLoader("nst.report", "templates"),
+        autoescape=False,  # Markdown
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template(name)
+
+
+def _told(sweep: Sweep) -> list[str]:
+    """`size=256` for each telling key that has one value in all runs."""
+    told = []
+    for key in TOLD:
+        values = {str(run.settings[key]) for run in sweep.runs if key in run.settings}
+        if key not in sweep.keys and len(values) == 1 and values.isdisjoint({"None", "[]"}):
+            run = next(run for run in sweep.runs if key in run.settings)
+            told.append(f"{key}={run.value(key)}")
+    return told
+
+
+def _commits(runs: list[Run]) -> list[str]:
+    states = [run.record["git"] for run in runs if run.record.get("git")]
+    return list(dict.fromkeys(state["commit"][:10] + (" (changed)" if state["changed"] else "") for state in states))

@@ -1,0 +1,253 @@
+"""The runs of a folder, as their records tell them: which keys were swept, and how the runs are laid out."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from nst.errors import InputError
+from nst.files import sha256
+
+IMAGE_KEYS = ("content", "style", "pair", "init")
+"""Keys whose values are image files or samples."""
+TIMINGS = ("seconds_per_step", "total_seconds", "peak_memory_mb")
+"""What the table tells of a run besides its losses."""
+NOT_SWEPT = ("experiment", "resume")
+OUTER_KEYS = 2
+"""So many swept keys are rows and columns; the others divide the runs into sections."""
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One run's folder and what its record.json says."""
+
+    folder: Path
+    record: dict[str, Any]
+
+    @property
+    def status(self) -> str:
+        """finished, interrupted, failed, refused or, for a run that is still going on or was killed, running."""
+        return str(self.record.get("status", "failed"))
+
+    @property
+    def error(self) -> str:
+        return str(self.record.get("error", ""))
+
+    @cached_property
+    def typed(self) -> dict[str, str]:
+        """What was asked of this run on the command line or by the sweep, by key, as it was written."""
+        pairs = (text.lstrip("+~").partition("=") for text in self.record.get("overrides", []))
+        return {name: value for name, _, value in pairs if name not in NOT_SWEPT}
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """The resolved config with dotted keys; empty for a run that was refused."""
+        return dict(_flat(self.record.get("config", {})))
+
+    def value(self, key: str) -> str:
+        """The value of a key, as short as it tells it from others: numbers as 1e6, layers as typed, images by name."""
+        value = self.settings.get(key)
+        if value is None or isinstance(value, list):
+            value = self.typed.get(key, value)
+        if value is None:
+            return "–"
+        words = value if isinstance(value, list) else str(value).strip("[]").split(",")
+        words = [str(word).strip(" '\"") for word in words]
+        return ", ".join(Path(word).stem if key in IMAGE_KEYS else number(word) for word in words)
+
+    def picture(self) -> Path | None:
+        """result.png, if there is one."""
+        path = self.folder / "result.png"
+        return path if path.is_file() else None
+
+    @cached_property
+    def originals(self) -> dict[str, Path]:
+        """Role (content, style) → the image as the run saw it."""
+        return {path.stem: path for path in sorted((self.folder / "inputs").glob("*.jpg"))}
+
+    def original_name(self, role: str) -> str:
+        """What the original is called: chelsea."""
+        return Path(self.record.get("inputs", {}).get(role, {}).get("path", role)).stem
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """Final raw losses, times in seconds and memory in MB; what is not known is left out."""
+        figures = self.record.get("losses", {}) | self.record.get("timings", {})
+        return {name: value for name, value in figures.items() if isinstance(value, int | float)}
+
+    def curve(self, name: str) -> tuple[list[float], list[float]]:
+        """Steps and values of a column of losses.csv."""
+        path = self.folder / "losses.csv"
+        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        rows = [row for row in csv.DictReader(lines) if row.get(name)]
+        return [float(row["step"]) for row in rows], [float(row[name]) for row in rows]
+
+
+@dataclass(frozen=True)
+class Section:
+    """Runs that share the values of all keys but the last two: cells[row][column] is a list of runs.
+
+    Without columns the runs do not make a table, and cells holds one row of one run a cell.
+    """
+
+    title: str
+    rows: list[str]
+    columns: list[str]
+    cells: list[list[list[Run]]]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Runs to be reported together, in their order."""
+
+    folder: Path
+    runs: list[Run]
+
+    @cached_property
+    def keys(self) -> list[str]:
+        """The keys that were set by hand or by the sweep and differ between the runs, outermost first."""
+        typed = dict.fromkeys(key for run in self.runs for key in run.typed)
+        return [key for key in typed if len(self.values(key)) > 1]
+
+    def values(self, key: str) -> list[str]:
+        """The values of a key, in the order of the runs."""
+        return list(dict.fromkeys(run.value(key) for run in self.runs))
+
+    def label(self, run: Run, keys: Iterable[str] | None = None) -> str:
+        """`style_weight 1e6, init noise`: what tells a run from the others."""
+        labels = [f"{key} {run.value(key)}" for key in (self.keys if keys is None else keys)]
+        return ", ".join(labels) or str(run.record.get("name") or run.folder.name)
+
+    @property
+    def question(self) -> str:
+        """What the experiment asks, or else what was swept."""
+        asked = next((run.settings["question"] for run in self.runs if run.settings.get("question")), None)
+        return str(asked or " × ".join(self.keys) or self.label(self.runs[0]))
+
+    @property
+    def commands(self) -> list[str]:
+        """The command lines that made the runs: of a sweep, one."""
+        return list(dict.fromkeys(str(run.record["command"]) for run in self.runs if run.record.get("command")))
+
+    @cached_property
+    def sections(self) -> list[Section]:
+        """The grid. Runs that fill less than half of a table make a plain row instead."""
+        *outer, row_key, column_key = self.keys if len(self.keys) >= OUTER_KEYS else ["", ""]
+        rows, columns = self.values(row_key), self.values(column_key)
+        titles = list(dict.fromkeys(self.label(run, outer) for run in self.runs)) if outer else [""]
+        if len(self.keys) < OUTER_KEYS or 2 * len(self.runs) < len(titles) * len(rows) * len(columns):
+            return [Section("", [], [], [[[run] for run in self.runs]])]
+        places: dict[tuple[str, str, str], list[Run]] = {place: [] for place in product(titles, rows, columns)}
+        for run in self.runs:
+            places[self.label(run, outer) if outer else "", run.value(row_key), run.value(column_key)].append(run)
+        return [
+            Section(title, rows, columns, [[places[title, row, column] for column in columns] for row in rows])
+            for title in titles
+        ]
+
+    @cached_property
+    def shared_originals(self) -> dict[str, Path]:
+        """Role → the original that all runs saw, where they all saw the same."""
+        roles = dict.fromkeys(role for run in self.runs for role in run.originals)
+        seen = {role: [run.originals[role] for run in self.runs if role in run.originals] for role in roles}
+        return {role: paths[0] for role, paths in seen.items() if len(set(map(sha256, paths))) == 1}
+
+    def own_originals(self, run: Run) -> dict[str, Path]:
+        """Role → the original of this run, where others saw another."""
+        return {role: path for role, path in run.originals.items() if role not in self.shared_originals}
+
+    def originals_of(self, key: str, value: str) -> list[Path]:
+        """The originals that a value of a swept key stands for: those of the first run that has it."""
+        roles = ("content", "style") if key == "pair" else (key,)
+        runs = [run for run in self.runs if run.value(key) == value and run.originals] if key in IMAGE_KEYS else []
+        return [path for role, path in (runs[0].originals if runs else {}).items() if role in roles]
+
+    def table(self, pictures: bool = False) -> tuple[list[str], list[list[Any]]]:
+        """Column names and a row a run: swept keys, final raw losses, times and memory.
+
+        Losses that are 0 everywhere are left out, the status if all runs finished. pictures: one more column, the path
+        of each result.
+        """
+        losses = dict.fromkeys(name for run in self.runs for name in run.figures if name.startswith("loss/"))
+        figures = [*(name for name in losses if any(run.figures.get(name) for run in self.runs)), *TIMINGS]
+        columns: dict[str, list[Any]] = {key: [run.value(key) for run in self.runs] for key in self.keys}
+        columns = columns or {"run": [self.label(run) for run in self.runs]}
+        if pictures:
+            columns["picture"] = [run.picture() for run in self.runs]
+        if any(run.status != "finished" for run in self.runs):
+            columns["status"] = [run.status for run in self.runs]
+        columns |= {name: [run.figures.get(name) for run in self.runs] for name in figures}
+        return list(columns), [list(row) for row in zip(*columns.values(), strict=True)]
+
+    def csv(self) -> str:
+        """The table as comma-separated values, with each run's folder and error."""
+        columns, rows = self.table()
+        buffer = io.StringIO()
+        writer = csv.writer(buffer, lineterminator="\n")
+        writer.writerow(["folder", *columns, "error"])
+        writer.writerows([run.folder.name, *row, run.error] for run, row in zip(self.runs, rows, strict=True))
+        return buffer.getvalue()
+
+
+def read(folder: Path) -> Sweep:
+    """The runs of a sweep's folder, or the one run of a run's own. Raises InputError where there is none."""
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder")
+    paths = [folder / "record.json"] if (folder / "record.json").is_file() else list(folder.glob("*/record.json"))
+    if not paths:
+        raise InputError(f"{folder} holds no run: expected the folder of a run or of a sweep, with its record.json")
+    # jobs are numbered: 10 comes after 9
+    paths.sort(key=lambda path: (len(path.parent.name) if path.parent.name.isdigit() else 0, path.parent.name))
+    return Sweep(folder, [Run(path.parent, _record(path)) for path in paths])
+
+
+def number(text: str) -> str:
+    """A number as people write it, 1e6 for 1000000.0; any other text as it is."""
+    try:
+        value = float(text)
+    except ValueError:
+        return text
+    if text.isdigit():
+        return text
+    plain = f"{value:.4g}" if abs(value) < 1e4 else f"{value:.0f}"
+    mantissa, _, exponent = f"{value:.3e}".partition("e")
+    scientific = f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}" if exponent else plain
+    return min(plain, scientific, key=len)
+
+
+def cell(value: Any) -> str:
+    """What a table shows of a value: numbers to three digits, nothing for None."""
+    if isinstance(value, float):
+        return number(f"{value:.3g}")
+    return "" if value is None else str(value)
+
+
+def _record(path: Path) -> dict[str, Any]:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        return {"status": "failed", "error": f"record.json cannot be read: {error}"}
+    return record if isinstance(record, dict) else {"status": "failed", "error": "record.json is not a record"}
+
+
+def _flat(config: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+    for name, value in config.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def markdown(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """A table in Markdown, numbers to three digits."""
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines) + "\n"
+
+
+def _cell(value: Any) -> str:
+    return cell(value).replace("|", "\\|").replace("\n", " ")

@@ -1,0 +1,387 @@
+"""The report of a sweep: its grid, its files, what it says of jobs that failed, and what is published of it."""
+
+import csv
+import io
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from nst.report.__main__ import main
+from nst.report.runs import number
+from tests.conftest import ROOT, SMALL, Door, pixels
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+class Page(HTMLParser):
+    """What a reader finds in a report."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.rows: list[str] = []
+        self.columns: list[str] = []
+        self.cells = 0
+        self.captions: list[str] = []
+        self.addresses: list[str] = []
+        self.configs = 0
+        self.text = ""
+        self._open: list[tuple[str, dict[str, str | None]]] = []
+        self.html = path.read_text(encoding="utf-8")
+        self.feed(self.html)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        found = dict(attributes)
+        self.addresses += [found[name] or "" for name in ("src", "href", "data") if found.get(name)]
+        self.configs += found.get("class") == "config"
+        inside_grid = any(each.get("class") == "grid" for _, each in self._open)
+        if inside_grid:
+            self.cells += tag == "td"
+            {"row": self.rows, "col": self.columns}.get(found.get("scope") or "", []).append("")
+        if tag == "figcaption":
+            self.captions.append("")
+        if tag not in ("img", "meta", "input", "br"):
+            self._open.append((tag, found))
+
+    def handle_endtag(self, tag: str) -> None:
+        while self._open and self._open.pop()[0] != tag:
+            pass
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+        if any(tag == "figcaption" for tag, _ in self._open):
+            self.captions[-1] += data.strip()
+        elif any(each.get("class") == "grid" for _, each in self._open):
+            for scope, heads in (("row", self.rows), ("col", self.columns)):
+                if any(each.get("scope") == scope for _, each in self._open):
+                    heads[-1] += data.strip()
+
+
+@pytest.fixture
+def report(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
+    """`report(folder, …)` is `python -m nst.report folder …`: exit status and what was said."""
+
+    def door(*arguments: Path | str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["report", *map(str, arguments)])
+        capfd.readouterr()
+        try:
+            main()
+            status = 0
+        except SystemExit as exit_:
+            status = int(exit_.code or 0)
+        captured = capfd.readouterr()
+        return status, captured.out + captured.err
+
+    return door
+
+
+def made_up(folder: Path, settings: list[dict[str, Any]], **facts: Any) -> Path:
+    """A sweep's folder, as runs that differ in `settings` would leave it."""
+    for job, each in enumerate(settings):
+        run = folder / str(job)
+        (run / "inputs").mkdir(parents=True)
+        content = str(each.get("content", "cat.jpg"))
+        Image.new("RGB", (32, 24), (len(content) * 9 % 256, 90, 90)).save(run / "inputs" / "content.jpg")
+        Image.new("RGB", (32, 24), (job, 40, 200)).save(run / "result.png")
+        rows = "".join(f"{step},{step / 10},{9 / (step + 1)},{1 / (step + 1)}\n" for step in range(4))
+        (run / "losses.csv").write_text("step,seconds,loss/total,loss/content\n" + rows)
+        record = {
+            "status": "finished",
+            "command": "python -m nst.run -m",
+            "overrides": [f"{key}={value}" for key, value in each.items()],
+            "config": {"question": None, "content": content, "style_weight": 1.0} | each,
+            "inputs": {"content": {"path": content, "sha256": "0"}},
+            "losses": {"loss/total": 2.25, "loss/content": 0.25},
+            "timings": {"seconds_per_step": 0.05, "total_seconds": 15.04, "peak_memory_mb": 1000.0},
+        }
+        (run / "record.json").write_text(json.dumps(record | facts))
+    return folder
+
+
+def test_a_sweep_ends_with_a_report_whose_grid_is_of_the_swept_keys(nst: Door, tmp_path: Path) -> None:
+    result = nst("-m", *SMALL, "content=chelsea,coffee", "style=swirl,mosaic,waves", "hydra.sweep.dir=sweep")
+    assert result.status == 0, result.err
+    assert "sweep/report.html" in result.out
+    page = Page(tmp_path / "sweep" / "report.html")
+    assert (page.rows, page.columns, page.cells) == (["chelsea", "coffee"], ["swirl", "mosaic", "waves"], 6)
+    assert page.configs == 6
+    assert "python -m nst.run -m size=64" in page.text
+    assert "style_weight: 1000000.0" in page.text  # the resolved config
+    assert page.html.count("data:image/jpeg;base64,") == 6 + 5  # results, and an original for each head
+
+    with Image.open(tmp_path / "sweep" / "sheet.jpg") as sheet:
+        assert sheet.width > 4 * 64
+        assert sheet.height > 3 * 40
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "sweep" / "runs.csv").read_text())))
+    assert [(row["content"], row["style"]) for row in rows[:2]] == [("chelsea", "swirl"), ("chelsea", "mosaic")]
+    record = json.loads((tmp_path / "sweep" / "1" / "record.json").read_text())
+    assert float(rows[1]["loss/style"]) == record["losses"]["loss/style"]
+    assert float(rows[1]["seconds_per_step"]) == record["timings"]["seconds_per_step"]
+
+
+@pytest.mark.parametrize("count", [1, 8, 200])
+@pytest.mark.parametrize("keys", [1, 2, 3])
+def test_any_number_of_runs_and_up_to_three_keys(
+    count: int, keys: int, report: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    inner = {1: 1, 8: 2, 200: 10}[count] if keys > 1 else count
+    outer = 2 if keys > 2 and count > 1 else 1
+    values = [
+        {"init": ["noise", "content"][a], "seed": b, "style_weight": 10.0**c}
+        for a in range(outer)
+        for b in range(count // inner // outer if keys > 1 else 1)
+        for c in range(inner)
+    ]
+    assert len(values) == count
+    folder = made_up(tmp_path / "sweep", [dict(list(each.items())[3 - keys :]) for each in values])
+    status, said = report(folder)
+    assert status == 0, said
+    page = Page(folder / "report.html")
+    assert page.configs == count
+    assert page.html.count('id="picture-') == count
+    assert len((folder / "runs.csv").read_text().splitlines()) == count + 1
+    assert (folder / "sheet.jpg").stat().st_size > 1000
+    if count == 1 or keys == 1:
+        assert page.cells == 0
+        assert len([caption for caption in page.captions if caption != "content"]) == count
+    else:
+        assert page.cells == count
+        assert page.columns[:2] == ["1", "10"]
+        assert page.rows[:2] == ["0", "1"]
+        assert len(re.findall("<h3>init (noise|content)</h3>", page.html)) == (2 if keys == 3 else 0)
+
+
+def test_a_list_of_pairs_is_no_table(report: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
+    values = [{"content": f"photo{each}.jpg", "style_weight": float(each)} for each in range(6)]
+    folder = made_up(tmp_path / "sweep", values)
+    assert report(folder)[0] == 0
+    page = Page(folder / "report.html")
+    assert page.cells == 0
+    assert "content photo3, style_weight 3" in page.captions
+
+
+def test_the_page_is_self_contained_and_escapes_what_it_is_given(
+    report: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    attack = '"><img src=x onerror=alert(1)><script>alert(2)'
+    values = [{"content": attack + str(each), "style_weight": each} for each in (1, 2)]
+    folder = made_up(tmp_path / "a sweep & more", values, error=attack, name=attack, command=attack)
+    record = json.loads((folder / "0" / "record.json").read_text())
+    record |= {"status": attack, "losses": {f"loss/{attack}": 1.0}, "git": {"commit": attack, "changed": True}}
+    (folder / "0" / "record.json").write_text(json.dumps(record))
+    assert report(folder)[0] == 0
+    page = Page(folder / "report.html")
+    assert attack in page.text
+    assert "<img src=x" not in page.html
+    assert page.html.count("<script") == 1
+    assert {address.partition(",")[0] for address in page.addresses} <= {
+        "data:image/jpeg;base64",
+        "0/result.png",
+        "1/result.png",
+    }
+
+
+def test_one_failing_job_of_eight_is_marked_and_costs_nothing_else(nst: Door, photo: Path, tmp_path: Path) -> None:
+    contents = [photo.with_name(f"photo{index}.png") for index in range(8)]
+    for content in contents:
+        shutil.copy(photo, content)
+    contents[5].write_bytes(b"no picture")
+    result = nst("-m", *SMALL, f"content={','.join(map(str, contents))}", "steps=1", "hydra.sweep.dir=sweep")
+    assert result.status == 2
+    page = Page(tmp_path / "sweep" / "report.html")
+    assert "1 not finished" in page.text
+    marked = [caption for caption in page.captions if "refused" in caption]
+    assert len(marked) == 1
+    assert marked[0].startswith("content photo5")
+    assert "photo5.png" in marked[0]
+    statuses = [json.loads((tmp_path / "sweep" / str(job) / "record.json").read_text())["status"] for job in range(8)]
+    assert statuses == ["finished"] * 5 + ["refused"] + ["finished"] * 2
+    assert len(list((tmp_path / "sweep").glob("*/result.png"))) == 7
+    assert "refused" in (tmp_path / "sweep" / "runs.csv").read_text()
+
+
+def test_a_job_that_breaks_leaves_its_traceback_and_the_others(
+    nst: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nst.tasks.transfer import Transfer
+
+    chunk = Transfer.run_chunk
+
+    def broken(task: Transfer, steps: int) -> Any:
+        if task.objective.weights["style"] == 7:
+            raise RuntimeError("the disk is on fire")
+        return chunk(task, steps)
+
+    monkeypatch.setattr(Transfer, "run_chunk", broken)
+    result = nst("-m", *SMALL, "style_weight=6,7,8", "hydra.sweep.dir=sweep")
+    assert result.status == 1
+    assert "Traceback" in result.err
+    records = [json.loads((tmp_path / "sweep" / str(job) / "record.json").read_text()) for job in range(3)]
+    assert [record["status"] for record in records] == ["finished", "failed", "finished"]
+    assert records[1]["error"] == "RuntimeError: the disk is on fire"
+    assert "the disk is on fire" in Page(tmp_path / "sweep" / "report.html").text
+
+
+def test_a_folder_that_holds_a_sweep_is_not_written_into(nst: Door, tmp_path: Path) -> None:
+    assert nst("-m", *SMALL, "seed=0,1", "steps=1", "hydra.sweep.dir=sweep").status == 0
+    before = (tmp_path / "sweep" / "report.html").read_bytes()
+    again = nst("-m", *SMALL, "seed=2,3", "steps=1", "hydra.sweep.dir=sweep")
+    assert again.status == 2
+    assert "holds a sweep already" in again.err
+    assert (tmp_path / "sweep" / "report.html").read_bytes() == before
+
+
+def test_a_single_run_has_a_report_too(nst: Door, report: Callable[..., tuple[int, str]]) -> None:
+    result = nst(*SMALL)
+    status, said = report(result.folder)
+    assert status == 0, said
+    page = Page(result.folder / "report.html")
+    assert {"content", "style"} < set(page.captions)
+    assert "result.png" in page.addresses
+    assert "<svg" in page.html
+
+
+def test_a_folder_without_runs_is_refused_in_one_line(report: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
+    for folder, expected in ((tmp_path, "holds no run"), (tmp_path / "missing", "no such folder")):
+        status, said = report(folder)
+        assert status == 2
+        assert expected in said
+        assert said.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_publishing_writes_the_numbers_and_keeps_the_finding(
+    report: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    values = [{"style_weight": 10.0**power} for power in range(3)]
+    folder = made_up(tmp_path / "sweep", values)
+    experiments = tmp_path / "experiments"
+    for name in ("a", "b"):
+        assert report(folder, "--publish", experiments / name)[0] == 0
+    readme = experiments / "a" / "README.md"
+    text = readme.read_text()
+    assert "python -m nst.run -m" in text
+    assert "| 100 | 2.25 | 0.25 | 0.05 | 15 | 1000 |" in text
+    assert "![3 runs, style_weight](sheet.jpg)" in text
+    assert pixels(experiments / "a" / "sheet.jpg").size > 0
+
+    readme.write_text(text.replace("| 0.25 |", "| 9999 |") + "\nWhat the picture shows.\n")
+    everything = experiments / "README.md"
+    sections = everything.read_text().split("\n## ")
+    everything.write_text("\n## ".join(["# All of it\n\nAn introduction.\n", sections[2], sections[1]]))
+    assert report(folder, "--publish", experiments / "a")[0] == 0
+    again = readme.read_text()
+    assert "9999" not in again
+    assert again.endswith("## Finding\n\nWhat the picture shows.\n")
+    whole = everything.read_text()
+    assert whole.startswith("# All of it\n\nAn introduction.\n")
+    assert "What the picture shows." in whole
+    assert whole.index("(b/sheet.jpg)") < whole.index("(a/sheet.jpg)")  # the order is kept
+
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "README.md").write_text("mine")
+    status, said = report(folder, "--publish", tmp_path / "other")
+    assert status == 2
+    assert "not the README of an experiment" in said
+    assert [path.name for path in (tmp_path / "other").iterdir()] == ["README.md"]
+
+
+def test_a_published_sheet_is_small_enough_for_a_document(
+    report: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    folder = made_up(tmp_path / "sweep", [{"seed": seed} for seed in range(12)])
+    for run in folder.glob("*/result.png"):
+        Image.effect_noise((400, 400), 200).convert("RGB").save(run)
+    assert report(folder, "--publish", tmp_path / "published")[0] == 0
+    assert 100_000 < (tmp_path / "published" / "sheet.jpg").stat().st_size <= 300_000
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [("1000000.0", "1e6"), ("1000.0", "1e3"), ("0.02", "0.02"), ("1e-08", "1e-8"), ("384", "384"), ("noise", "noise")],
+)
+def test_numbers_are_as_people_write_them(text: str, written: str) -> None:
+    assert number(text) == written
+
+
+def test_the_command_is_there_for_users(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-m", "nst.report", "nowhere"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "nst: nowhere: no such folder\n"
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
+def test_a_browser_shows_it_compares_and_opens_a_config(report: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
+    values = [{"content": f"photo{a}.jpg", "style_weight": 10.0**b} for a in range(2) for b in range(4)]
+    folder = made_up(tmp_path / "sweep", values)
+    assert report(folder)[0] == 0
+    # a phone's width in a frame: a headless window has a smallest width of its own
+    probe = """
+    <iframe src="report.html" width="WIDTH" height="900"></iframe>
+    <script>
+      document.querySelector("iframe").onload = ({target: {contentDocument: page, contentWindow: view}}) => {
+        const input = page.querySelector(".slider input");
+        input.value = 20;
+        input.dispatchEvent(new Event("input"));
+        page.querySelector("#picture-5").closest("button").click();
+        const shown = page.querySelector("#run-5");
+        document.body.textContent = JSON.stringify({
+          wider: page.documentElement.scrollWidth - view.innerWidth,
+          pictures: [...page.images].filter(each => each.src && each.naturalWidth).length,
+          broken: [...page.images].filter(each => each.src && !each.naturalWidth).length,
+          choices: page.querySelectorAll("#left option").length,
+          at: page.querySelector(".slider").style.getPropertyValue("--at"),
+          open: shown.matches(":popover-open") && shown.innerText.includes("style_weight: 10.0"),
+        });
+      };
+    </script>"""
+    for width in (1280, 390):
+        (folder / "probe.html").write_text(f"<!doctype html><body>{probe.replace('WIDTH', str(width))}</body>")
+        options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files", "--dump-dom"]
+        options += ["--virtual-time-budget=5000", f"--user-data-dir={tmp_path / 'profile'}"]
+        address = (folder / "probe.html").as_uri()
+        command = [str(CHROMIUM), *options, address]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        found = json.loads(re.findall(r"<body>({.*?})</body>", done.stdout, flags=re.DOTALL)[0])
+        assert found == {"wider": 0, "pictures": 8 + 2 + 3, "broken": 0, "choices": 10, "at": "20%", "open": True}
+
+
+EXPERIMENTS = sorted(path.stem for path in (ROOT / "conf" / "experiment").glob("*.yaml"))
+GRIDS = {
+    "adam_search": ([], [], 16),
+    "cat": ([], [], 8),
+    "content_layers": ([], [], 5),
+    "content_noise": ([], [], 2),
+    "favourites": ([], [], 6),
+    "gram_normalization": (
+        ["chw", "hw", "none"],
+        ["1e-8", "1e-6", "1e-4", "0.01", "1", "100", "1e4", "1e6", "1e8"],
+        27,
+    ),
+    "grid": (["chelsea", "astronaut"], ["swirl", "mosaic"], 4),
+    "init": (["classroom", "shallow"], ["noise", "content"], 4),
+    "style_weight": ([], [], 8),
+    "texture_layers": ([], [], 5),
+    "texture_noise": ([], [], 2),
+}
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_runs_to_its_report(name: str, nst: Door, tmp_path: Path) -> None:
+    if name == "adam_search":
+        pytest.importorskip("optuna", reason="the extra nst[optuna] is not installed")
+    result = nst(f"experiment={name}", "steps=2", "size=64", "tracking=none", "hydra.sweep.dir=sweep")
+    assert result.status == 0, result.err
+    rows, columns, count = GRIDS[name]
+    page = Page(tmp_path / "sweep" / "report.html")
+    assert (page.rows, page.columns) == (rows, columns)
+    assert page.html.count('id="picture-') == count
+    assert page.text.count("?") > 0  # the question
