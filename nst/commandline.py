@@ -17,11 +17,18 @@ from yaml import YAMLError
 
 from nst import config
 from nst.errors import InputError, did_you_mean
+from nst.text import number
 
 COMMAND = "NST_COMMAND"
 """Environment variable: the command line of the process that was started by the user."""
-EXTRAS = {name: name for name in ("joblib", "ray", "optuna")}
-EXTRAS |= {name: "submitit" for name in ("submitit_local", "submitit_slurm")}
+EXTRAS = {
+    "joblib": "joblib",
+    "submitit_local": "submitit",
+    "submitit_slurm": "submitit",
+    "ray": "ray",
+    "ray_aws": "ray",
+    "optuna": "optuna",
+}
 """Hydra's launchers and sweepers that are installed on demand → the extra of this project that installs them."""
 GROUPS = ("layers", "experiment")
 """Config groups that are no key of their own; with the keys, all that can be set on the command line."""
@@ -137,8 +144,9 @@ def job_labels(hydra_config: Any) -> Labels:
     overrides = list(hydra_config.overrides.task)
     if hydra_config.mode is not RunMode.MULTIRUN:
         return Labels(command, overrides, "", None)
-    told_apart = [each for each in overrides if each not in shlex.split(command)]
-    return Labels(command, overrides, " ".join(told_apart), sweep_folder(hydra_config))
+    told_apart = [each.partition("=") for each in overrides if each not in shlex.split(command)]
+    name = " ".join(f"{key}={number(value)}" for key, _, value in told_apart)
+    return Labels(command, overrides, name, sweep_folder(hydra_config))
 
 
 def sweep_folder(hydra_config: Any) -> Path:

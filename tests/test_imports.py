@@ -6,7 +6,7 @@ from pathlib import Path
 from tests.conftest import ROOT
 
 LEVELS = [
-    {"errors", "files"},
+    {"errors", "files", "text"},
     {"layers", "losses", "imagefile", "config", "image", "tracking", "report"},
     {"samples", "backbones", "photos"},
     {"objective"},

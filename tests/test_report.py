@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from nst.report.__main__ import main
-from nst.report.runs import number
+from nst.text import number
 from tests.conftest import ROOT, SMALL, Door, pixels
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -89,7 +89,7 @@ def made_up(folder: Path, settings: list[dict[str, Any]], **facts: Any) -> Path:
         run = folder / str(job)
         (run / "inputs").mkdir(parents=True)
         content = str(each.get("content", "cat.jpg"))
-        Image.new("RGB", (32, 24), (len(content) * 9 % 256, 90, 90)).save(run / "inputs" / "content.jpg")
+        Image.new("RGB", (32, 24), (sum(map(ord, content)) % 256, 90, 90)).save(run / "inputs" / "content.jpg")
         Image.new("RGB", (32, 24), (job, 40, 200)).save(run / "result.png")
         rows = "".join(f"{step},{step / 10},{9 / (step + 1)},{1 / (step + 1)}\n" for step in range(4))
         (run / "losses.csv").write_text("step,seconds,loss/total,loss/content\n" + rows)
@@ -327,14 +327,14 @@ def test_a_browser_shows_it_compares_and_opens_a_config(report: Callable[..., tu
     probe = """
     <iframe src="report.html" width="WIDTH" height="900"></iframe>
     <script>
-      document.querySelector("iframe").onload = ({target: {contentDocument: page, contentWindow: view}}) => {
+      document.querySelector("iframe").onload = ({target: {contentDocument: page}}) => {
         const input = page.querySelector(".slider input");
         input.value = 20;
         input.dispatchEvent(new Event("input"));
         page.querySelector("#picture-5").closest("button").click();
         const shown = page.querySelector("#run-5");
         document.body.textContent = JSON.stringify({
-          wider: page.documentElement.scrollWidth - view.innerWidth,
+          wider: page.documentElement.scrollWidth - page.documentElement.clientWidth,
           pictures: [...page.images].filter(each => each.src && each.naturalWidth).length,
           broken: [...page.images].filter(each => each.src && !each.naturalWidth).length,
           choices: page.querySelectorAll("#left option").length,
@@ -363,8 +363,8 @@ GRIDS = {
     "favourites": ([], [], 6),
     "gram_normalization": (
         ["chw", "hw", "none"],
-        ["1e-8", "1e-6", "1e-4", "0.01", "1", "100", "1e4", "1e6", "1e8"],
-        27,
+        ["1e-12", "1e-10", "1e-8", "1e-6", "1e-4", "0.01", "1", "100", "1e4", "1e6"],
+        30,
     ),
     "grid": (["chelsea", "astronaut"], ["swirl", "mosaic"], 4),
     "init": (["classroom", "shallow"], ["noise", "content"], 4),

@@ -58,16 +58,39 @@ def test_an_offline_run_read_back_holds_config_losses_images_and_timings(nst: Do
     assert len(list(folder.glob("files/media/images/**/result_*.jpg"))) == 3
 
 
-def test_a_sweep_is_one_group_of_runs_told_apart_by_name(nst: Door, tmp_path: Path) -> None:
-    nst("-m", *TRACKED, "style_weight=1e3,1e9", "steps=1", "hydra.sweep.dir=sweeps/today")
-    runs = []
-    for folder in sorted(tmp_path.glob("sweeps/today/wandb/offline-run-*")):
+def group(sweep: Path) -> dict[str, tuple[dict[str, Any], Path]]:
+    """The offline runs of a sweep by name: what W&B knows of each, and its folder."""
+    found = {}
+    for folder in sorted(sweep.glob("wandb/offline-run-*")):
         records = [json.loads(line) for line in inspect(folder).splitlines()]
-        runs.append(next(record["run"] for record in records if record["type"] == "run"))
-    assert {run["run_group"] for run in runs} == {"sweeps_today"}
-    assert {run["job_type"] for run in runs} == {"transfer"}
-    assert len({run["display_name"] for run in runs}) == 2
-    assert all("style_weight=" in run["display_name"] for run in runs)
+        run = next(record["run"] for record in records if record["type"] == "run")
+        found[run["display_name"]] = (run, folder)
+    return found
+
+
+def test_a_sweep_is_one_group_of_runs_and_a_report_of_them(nst: Door, tmp_path: Path) -> None:
+    nst("-m", *TRACKED, "style_weight=1e3,1e9", "tracking.tags=[mine]", "steps=1", "hydra.sweep.dir=sweeps/today")
+    runs = group(tmp_path / "sweeps" / "today")
+    assert set(runs) == {"transfer style_weight=1e3", "transfer style_weight=1e9", "report"}
+    assert {run["run_group"] for run, _ in runs.values()} == {"sweeps_today"}
+    assert {name: run["job_type"] for name, (run, _) in runs.items()} == {
+        "transfer style_weight=1e3": "transfer",
+        "transfer style_weight=1e9": "transfer",
+        "report": "report",
+    }
+    assert all("mine" in run["tags"] for run, _ in runs.values())
+
+    _, folder = runs["report"]
+    assert len(list(folder.glob("files/media/images/sheet_*.jpg"))) == 1
+    (table,) = folder.glob("files/media/table/runs_*.table.json")
+    logged = json.loads(table.read_text())
+    columns = ["style_weight", "picture", "loss/total", "loss/content", "loss/style", "loss/tv"]
+    assert logged["columns"] == [*columns, "seconds_per_step", "total_seconds", "peak_memory_mb"]
+    assert [row[0] for row in logged["data"]] == ["1e3", "1e9"]
+    assert all(row[1]["_type"] == "image-file" for row in logged["data"])
+    record = json.loads((tmp_path / "sweeps" / "today" / "0" / "record.json").read_text())
+    assert logged["data"][0][2] == pytest.approx(record["losses"]["loss/total"])
+    assert json.loads(inspect(folder, "--summary"))["summary"]["finished"] == 2
 
 
 def tracker(folder: Path, mode: str = "auto") -> WandbTracker:

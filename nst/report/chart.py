@@ -7,14 +7,18 @@ from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 
 from nst.report.runs import Run, Sweep
 
+LABEL = 48
+"""Letters of a legend's line at most."""
 LEGEND = 12
 """More runs than this are told apart by colour and by pointing at a line, not by a legend."""
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text, in the page's font
     "svg.hashsalt": "nst",  # the same runs give the same file
+    "text.parse_math": False,  # a $ in a name is a $
     "font.size": 11.0,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -36,9 +40,11 @@ def draw(sweep: Sweep) -> str:
                 # the last colours of viridis are too light for a white page
                 colour = colours(0.9 * index / max(len(sweep.runs) - 1, 1))
                 label = run.value(*sweep.keys) if len(sweep.keys) == 1 else sweep.label(run)
-                panel.plot(steps, values, color=colour, linewidth=1.5, label=label, gid=f"{name} {index}")
+                panel.plot(steps, values, color=colour, linewidth=1.5, label=label[:LABEL], gid=f"{name} {index}")
             panel.set(title=name, xlabel="step")
             panel.set_yscale("log", nonpositive="mask")  # a run from the content begins at a content loss of 0
+            panel.yaxis.set_major_formatter(LogFormatter())
+            panel.yaxis.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(1, 0.5)))
             panel.grid(alpha=0.25)
         if 1 < len(sweep.runs) <= LEGEND:
             title = sweep.keys[0] if len(sweep.keys) == 1 else None

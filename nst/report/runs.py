@@ -12,6 +12,7 @@ from typing import Any
 
 from nst.errors import InputError
 from nst.files import sha256
+from nst.text import number
 
 IMAGE_KEYS = ("content", "style", "pair", "init")
 """Keys whose values are image files or samples."""
@@ -206,24 +207,10 @@ def read(folder: Path) -> Sweep:
     return Sweep(folder, [Run(path.parent, _record(path)) for path in paths])
 
 
-def number(text: str) -> str:
-    """A number as people write it, 1e6 for 1000000.0; any other text as it is."""
-    try:
-        value = float(text)
-    except ValueError:
-        return text
-    if text.isdigit():
-        return text
-    plain = f"{value:.4g}" if abs(value) < 1e4 else f"{value:.0f}"
-    mantissa, _, exponent = f"{value:.3e}".partition("e")
-    scientific = f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}" if exponent else plain
-    return min(plain, scientific, key=len)
-
-
 def cell(value: Any) -> str:
     """What a table shows of a value: numbers to three digits, nothing for None."""
     if isinstance(value, float):
-        return number(f"{value:.3g}")
+        return f"{value:.0f}" if 1e3 <= abs(value) < 1e5 else number(f"{value:.3g}")
     return "" if value is None else str(value)
 
 

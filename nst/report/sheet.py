@@ -73,8 +73,8 @@ def _table(sweep: Sweep, section: Section, side: int) -> list[list[Tile]]:
         originals = [_scaled(path, side) for path in sweep.originals_of(key, value)]
         return value, _beside(originals) if originals else None
 
-    corner: Tile = (f"{row_key} ↓ {column_key} →", None)
-    rows = [[corner, *(head(column_key, value) for value in section.columns)]]
+    corner = _stacked([_text(f"{row_key} ↓", WIDTH), _text(f"{column_key} →", WIDTH)])
+    rows: list[list[Tile]] = [[("", corner), *(head(column_key, value) for value in section.columns)]]
     for value, cells in zip(section.rows, section.cells, strict=True):
         rows.append([head(row_key, value), *(("", _result(cell[-1], side) if cell else None) for cell in cells)])
     return rows

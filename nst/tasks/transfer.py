@@ -1,5 +1,6 @@
 """Optimising the pixels of one image: reconstruction, texture synthesis and style transfer."""
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -10,6 +11,9 @@ from torch.optim import LBFGS, Optimizer
 from nst.losses import range_loss
 from nst.objective import Objective
 from nst.tasks.chunks import ChunkedTask
+
+LARGEST_LOSS = 2.0**30
+"""What is minimised is scaled down to about this for a grey image, where it is more."""
 
 
 class Transfer(ChunkedTask):
@@ -38,7 +42,10 @@ class Transfer(ChunkedTask):
         self.objective = objective
         self._make_optimizer = make_optimizer
         with torch.no_grad():
-            self.range_factor = range_weight * objective(torch.full_like(pixels, 0.5))["total"]
+            grey = objective(torch.full_like(pixels, 0.5))["total"]
+        self.range_factor = range_weight * grey
+        # the line search cubes losses, which overflows; scaled by a power of two its steps are the same to the bit
+        self._scale = min(1.0, LARGEST_LOSS / 2.0 ** math.frexp(float(grey))[1])
         self._evaluated: dict[str, Tensor] = {}
         self.register_buffer("_evaluated_at", torch.empty_like(pixels), persistent=False)
 
@@ -68,7 +75,7 @@ class Transfer(ChunkedTask):
 
     def _evaluate(self) -> None:
         terms = self.objective(self.pixels)
-        minimised = terms["total"] + self.range_factor * range_loss(self.pixels)
+        minimised = self._scale * (terms["total"] + self.range_factor * range_loss(self.pixels))
         minimised.backward()
         self._minimised = minimised.detach()
         self._evaluated = {name: term.detach() for name, term in terms.items()}

@@ -1,0 +1,15 @@
+"""How figures are written for people."""
+
+
+def number(text: str) -> str:
+    """A number as people write it, 1e6 for 1000000.0; any other text as it is."""
+    try:
+        value = float(text)
+    except ValueError:
+        return text
+    if text.isdigit():
+        return text
+    plain = f"{value:.4g}" if abs(value) < 1e4 else f"{value:.0f}"
+    mantissa, _, exponent = f"{value:.3e}".partition("e")
+    scientific = f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}" if exponent else plain
+    return min(plain, scientific, key=len)

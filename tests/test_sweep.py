@@ -1,0 +1,120 @@
+"""Sweeps: their folder and exit status, what jobs share, and that launchers make no difference."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.conftest import Door, pixels
+from tests.test_tracking import TRACKED, group
+
+LAUNCHERS = {
+    "hydra_joblib_launcher": ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"],
+    "hydra_submitit_launcher": ["hydra/launcher=submitit_local", "hydra.launcher.timeout_min=5"],
+    "hydra_ray_launcher": ["hydra/launcher=ray", "+hydra.launcher.ray.init.include_dashboard=false"],
+}
+
+
+@pytest.mark.parametrize("plugin", LAUNCHERS)
+def test_a_sweep_is_the_same_under_every_launcher(plugin: str, tmp_path: Path) -> None:
+    pytest.importorskip(f"hydra_plugins.{plugin}", reason=f"{plugin} is not installed")
+    command = [sys.executable, "-m", "nst.run", "-m", *TRACKED, "content=chelsea,missing.png,coffee"]
+    command += [*LAUNCHERS[plugin], "steps=1", "hydra.sweep.dir=sweeps/today"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=200)
+    assert done.returncode == 2, done.stdout + done.stderr
+    sweep = tmp_path / "sweeps" / "today"
+    records = [json.loads((sweep / str(job) / "record.json").read_text()) for job in range(3)]
+    assert [record["status"] for record in records] == ["finished", "refused", "finished"]
+    assert all("-m size=64" in record["command"] for record in records)
+    assert "content=missing.png: no such file or sample" in records[1]["error"]
+    assert "content missing <strong>refused</strong>" in (sweep / "report.html").read_text()
+    runs = group(sweep)
+    assert set(runs) == {"transfer content=chelsea", "transfer content=coffee", "report"}
+    assert {run["run_group"] for run, _ in runs.values()} == {"sweeps_today"}
+
+
+def test_a_job_of_a_sweep_gives_the_picture_it_gives_alone(nst: Door, tmp_path: Path) -> None:
+    arguments = ("size=64", "steps=4", "tracking=none", "init=noise")
+    swept = "style=swirl,waves", "style_weight=1e3,1e6", "style_layers=[conv_1],[conv_2]"
+    assert nst("-m", *arguments, *swept, "hydra.sweep.dir=sweep").status == 0
+    for job, alone in (
+        (0, ("style=swirl", "style_weight=1e3", "style_layers=[conv_1]")),
+        (3, ("style=swirl", "style_weight=1e6", "style_layers=[conv_2]")),
+        (6, ("style=waves", "style_weight=1e6", "style_layers=[conv_1]")),
+    ):
+        assert np.array_equal(pixels(tmp_path / "sweep" / str(job) / "result.png"), nst(*arguments, *alone).pixels())
+
+
+def test_jobs_share_the_backbone_and_what_is_encoded(
+    nst: Door, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from nst import build
+    from nst.backbones import Backbone
+
+    for cached in (build._backbone, build._load, build._content, build._style):
+        cached.cache_clear()
+    passes: list[int] = []
+    forward = Backbone.forward
+
+    def counted(self: Backbone, image: object) -> object:
+        passes.append(id(self))
+        return forward(self, image)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Backbone, "forward", counted)
+    counts: list[int] = []
+    for weights in ("1", "1,2,3"):
+        passes.clear()
+        arguments = ("optimizer=adam", "size=64", "steps=3", "tracking=none", f"seed={len(counts)}")
+        assert nst("-m", *arguments, f"style_weight={weights}", f"hydra.sweep.dir=sweep{weights[-1]}").status == 0
+        counts.append(len(passes))
+        assert len(set(passes)) == 1
+    # the content and the style once, in the first job of all
+    assert counts[1] == 3 * (counts[0] - 2)
+
+
+def test_a_changed_file_is_read_again(nst: Door, photo: Path, tmp_path: Path) -> None:
+    from PIL import Image
+
+    arguments = ("size=64", "steps=1", "tracking=none", "init=content", f"content={photo}")
+    first = nst(*arguments)
+    Image.open(photo).rotate(180).save(photo)
+    second = nst(*arguments)
+    assert first.record["inputs"]["content"]["sha256"] != second.record["inputs"]["content"]["sha256"]
+    assert not np.array_equal(first.pixels(), second.pixels())
+
+
+def test_a_search_minimises_a_figure_of_the_record(nst: Door, tmp_path: Path) -> None:
+    pytest.importorskip("optuna", reason="the extra nst[optuna] is not installed")
+    import yaml
+
+    arguments = ("size=64", "steps=3", "tracking=none", "minimise=tv", "hydra.sweeper.n_trials=5")
+    result = nst("experiment=adam_search", *arguments, "hydra.sweep.dir=search")
+    assert result.status == 0, result.err
+    records = [json.loads(path.read_text()) for path in tmp_path.glob("search/*/record.json")]
+    assert len(records) == 5
+    best = min(records, key=lambda record: record["losses"]["loss/tv"])
+    found = yaml.safe_load((tmp_path / "search" / "optimization_results.yaml").read_text())
+    assert found["best_value"] == pytest.approx(best["losses"]["loss/tv"])
+    assert found["best_params"]["optimizer.lr"] == pytest.approx(best["config"]["optimizer"]["lr"])
+
+
+def test_a_pair_is_a_content_and_a_style(nst: Door) -> None:
+    result = nst("pair=[coffee,waves]", "size=64", "steps=1", "tracking=none")
+    assert (result.record["config"]["content"], result.record["config"]["style"]) == ("coffee", "waves")
+    assert Path(result.record["inputs"]["style"]["path"]).stem == "waves"
+    refused = nst("pair=[coffee]", "size=64", "steps=1", "tracking=none")
+    assert refused.status == 2
+    assert "must be [content,style]" in refused.err
+
+
+@pytest.mark.parametrize(("launcher", "extra"), [("ray", "ray"), ("submitit_slurm", "submitit"), ("joblib", "joblib")])
+def test_a_launcher_that_is_not_installed_is_named_with_its_extra(launcher: str, extra: str) -> None:
+    from hydra.errors import MissingConfigException
+
+    from nst.commandline import explain
+
+    error = MissingConfigException("", f"hydra/launcher/{launcher}", ["basic"])
+    assert f"pip install 'nst[{extra}]'" in (explain(error) or "")
