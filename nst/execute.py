@@ -20,9 +20,10 @@ from nst.build import build
 from nst.commandline import Labels
 from nst.config import Config, TrackerName
 from nst.errors import InputError, one_line
-from nst.progress import Progress, say
+from nst.progress import Progress
 from nst.record import CHECKPOINT, Record, Recorder, device_facts, peak_memory_mb
 from nst.tasks.chunks import ChunkedTask
+from nst.text import say
 from nst.tracking import NoTracker, Tracker, WandbTracker, require_wandb
 
 MAY_DIFFER = ("steps", "resume", "trainer", "tracking", "question", "minimise")

@@ -1,22 +1,16 @@
 """The progress of a run, for the eye: a bar in a terminal, a few lines elsewhere."""
 
 import sys
-from contextlib import suppress
 from typing import Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 from tqdm import tqdm
 
 from nst.tasks.chunks import ChunkedTask, Row
+from nst.text import say
 
 LINES = 6
 """Lines printed over a whole run where there is no terminal."""
-
-
-def say(line: str) -> None:
-    """Print a line; a reader that has gone (`… | head -1`) does not end a run."""
-    with suppress(BrokenPipeError):
-        print(line, flush=True)
 
 
 class Progress(Callback):

@@ -8,14 +8,18 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.experimental.callback import Callback
 
 from nst import commandline
 from nst.commandline import Labels
-from nst.errors import FAILED, REFUSED, InputError
+from nst.errors import FAILED, REFUSED, InputError, one_line
 from nst.files import write_whole
+from nst.text import say
+
+if TYPE_CHECKING:
+    from nst.report.runs import Sweep
 
 log = logging.getLogger(__name__)
 begun: list[Path] = []
@@ -48,46 +52,54 @@ def conclude(folder: Path) -> int:
 
     A sweep of which all jobs were refused leaves nothing.
     """
-    statuses = {path.parent: json.loads(path.read_text())["status"] for path in folder.glob("*/record.json")}
-    if set(statuses.values()) <= {"refused"}:
-        _remove(folder, list(statuses))
+    # jinja and matplotlib: not before they are needed
+    from nst.report import write_report
+    from nst.report.runs import read
+
+    try:
+        sweep = read(folder)
+    except InputError:  # refused as a whole
+        _remove(folder)
+        return REFUSED
+    statuses = {run.status for run in sweep.runs}
+    if statuses == {"refused"}:
+        for run in sweep.runs:
+            (run.folder / "record.json").unlink()
+            commandline.remove_empty(run.folder)
+        _remove(folder)
         return REFUSED
     try:
-        _report(folder)
+        files = write_report(sweep)
     except Exception:
         log.exception("the runs are intact, but no report could be made of %s", folder)
         return FAILED
-    if set(statuses.values()) == {"finished"}:
-        return 0
-    return REFUSED if set(statuses.values()) == {"finished", "refused"} else FAILED
+    for name, path in files.items():
+        say(f"{name:8} {os.path.relpath(path)}")
+    try:
+        _track(sweep, files["sheet"])
+    except Exception as error:
+        log.warning("the report is not in W&B: %s", one_line(error))
+    return 0 if statuses == {"finished"} else REFUSED if statuses == {"finished", "refused"} else FAILED
 
 
-def _remove(folder: Path, jobs: list[Path]) -> None:
-    for job in jobs:
-        (job / "record.json").unlink()
-        commandline.remove_empty(job)
-    if folder.is_dir() and [path.name for path in folder.iterdir()] == ["multirun.yaml"]:
-        (folder / "multirun.yaml").unlink()
+def _remove(folder: Path) -> None:
+    """Remove a sweep's folder that holds nothing but Hydra's own note of it."""
+    if folder.is_dir() and {path.name for path in folder.iterdir()} <= {"multirun.yaml"}:
+        (folder / "multirun.yaml").unlink(missing_ok=True)
         commandline.remove_empty(folder)
 
 
-def _report(folder: Path) -> None:
-    # jinja, matplotlib and wandb: not before they are needed
-    from nst.report import write_report
-    from nst.report.runs import read
-    from nst.tracking import WandbTracker
-
-    sweep = read(folder)
-    files = write_report(sweep)
-    for name, path in files.items():
-        print(f"{name:8} {os.path.relpath(path)}")
+def _track(sweep: "Sweep", sheet: Path) -> None:
+    """One more run of the sweep's group in W&B, with the sheet and the table, if its jobs are tracked there."""
     tracked = next((run.record for run in sweep.runs if run.record.get("wandb")), None)
     if tracked is None:
         return
+    from nst.tracking import WandbTracker
+
     settings = tracked["config"]["tracking"]
     tracker = WandbTracker(
         settings["mode"],
-        folder,
+        sweep.folder,
         project=settings["project"],
         entity=settings["entity"],
         config={"command": tracked["command"], "keys": sweep.keys},
@@ -96,5 +108,7 @@ def _report(folder: Path) -> None:
         tags=["report", *settings["tags"]],
         group=tracked["wandb"]["group"],
     )
-    tracker.log_report(files["sheet"], *sweep.table(pictures=True))
+    tracker.log_report(sheet, *sweep.table(pictures=True))
     tracker.finish({"runs": len(sweep.runs), "finished": sum(run.status == "finished" for run in sweep.runs)})
+    for line in tracker.how_to_browse():
+        say(line)

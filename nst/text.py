@@ -1,4 +1,12 @@
-"""How figures are written for people."""
+"""What is said to people, and how figures are written for them."""
+
+from contextlib import suppress
+
+
+def say(line: str) -> None:
+    """Print a line; a reader that has gone (`… | head -1`) does not end a run."""
+    with suppress(BrokenPipeError):
+        print(line, flush=True)
 
 
 def number(text: str) -> str:

@@ -4,14 +4,17 @@ import csv
 import io
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -125,6 +128,17 @@ def test_a_sweep_ends_with_a_report_whose_grid_is_of_the_swept_keys(nst: Door, t
     record = json.loads((tmp_path / "sweep" / "1" / "record.json").read_text())
     assert float(rows[1]["loss/style"]) == record["losses"]["loss/style"]
     assert float(rows[1]["seconds_per_step"]) == record["timings"]["seconds_per_step"]
+
+
+def test_the_command_beside_a_picture_makes_it_alone(nst: Door, tmp_path: Path) -> None:
+    arguments = ("steps=2", "size=64", "tracking=none")
+    assert nst("experiment=texture_noise", *arguments, "hydra.sweep.dir=sweep").status == 0
+    commands = re.findall('<pre class="command">(.*?)</pre>', Page(tmp_path / "sweep" / "report.html").html)
+    program, *alone = shlex.split(unescape(commands[-1]))[2:]
+    assert program == "nst.run"
+    again = nst(*alone)
+    assert again.status == 0, again.err
+    assert np.array_equal(again.pixels(), pixels(tmp_path / "sweep" / "1" / "result.png"))
 
 
 @pytest.mark.parametrize("count", [1, 8, 200])

@@ -40,7 +40,7 @@ def draw(sweep: Sweep) -> str:
                 # the last colours of viridis are too light for a white page
                 colour = colours(0.9 * index / max(len(sweep.runs) - 1, 1))
                 label = run.value(*sweep.keys) if len(sweep.keys) == 1 else sweep.label(run)
-                panel.plot(steps, values, color=colour, linewidth=1.5, label=label[:LABEL], gid=f"{name} {index}")
+                panel.plot(steps, values, color=colour, linewidth=1.5, label=label[:LABEL], gid=f"{name}-{index}")
             panel.set(title=name, xlabel="step")
             panel.set_yscale("log", nonpositive="mask")  # a run from the content begins at a content loss of 0
             panel.yaxis.set_major_formatter(LogFormatter())
@@ -56,7 +56,7 @@ def draw(sweep: Sweep) -> str:
     svg = svg[svg.index("<svg") :]
     for name in curves:
         for index, run in enumerate(sweep.runs):
-            line = f'<g id="{name} {index}">'
+            line = f'<g id="{name}-{index}">'
             svg = svg.replace(line, f"{line}<title>{escape(sweep.label(run))}</title>")
     return re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
 

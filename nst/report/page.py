@@ -2,17 +2,16 @@
 
 import base64
 import io
-import json
 import shlex
 from math import sqrt
 from pathlib import Path
 
 import yaml
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from PIL import Image
 
 from nst.report import chart
 from nst.report.runs import Run, Sweep, cell
+from nst.report.template import fill
 
 PIXELS = 12_000_000
 """About so many pixels of results are embedded, so that a page of 200 runs opens like a page of one."""
@@ -23,16 +22,10 @@ QUALITY = 88
 
 def render(sweep: Sweep) -> str:
     """The page of a sweep, or of a single run, as HTML text."""
-    environment = Environment(
-        loader=PackageLoader("nst.report", "templates"),
-        autoescape=select_autoescape(),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"cell": cell, "embed": _Embedder(sweep)}
     columns, rows = sweep.table()
-    return environment.get_template("report.html").render(
+    return fill(
+        "report.html",
+        filters={"cell": cell, "embed": _Embedder(sweep)},
         sweep=sweep,
         chart=chart.draw(sweep),
         columns=columns,
@@ -65,11 +58,15 @@ def _alone(run: Run) -> str:
 
 
 def _config(run: Run) -> str:
-    return yaml.safe_dump(run.record["config"], sort_keys=False) if "config" in run.record else ""
+    return _yaml(run.record["config"]) if "config" in run.record else ""
 
 
 def _made_with(sweep: Sweep) -> list[str]:
     """Versions, commit, device and weights, each state of them once."""
     names = ("versions", "git", "device", "weights")
     facts = [{name: run.record[name] for name in names if run.record.get(name)} for run in sweep.runs]
-    return list(dict.fromkeys(yaml.safe_dump(json.loads(json.dumps(each)), sort_keys=False) for each in facts if each))
+    return list(dict.fromkeys(_yaml(each) for each in facts if each))
+
+
+def _yaml(facts: object) -> str:
+    return yaml.safe_dump(facts, sort_keys=False, allow_unicode=True)

@@ -3,12 +3,11 @@
 import re
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
-
 from nst.errors import InputError
 from nst.files import write_whole
 from nst.report.runs import Run, Sweep, markdown
 from nst.report.sheet import draw, encode
+from nst.report.template import fill
 
 SHEET_LIMIT = 300_000
 """Bytes of a published sheet."""
@@ -42,7 +41,8 @@ def publish(sweep: Sweep, folder: Path) -> dict[str, Path]:
     before = files["readme"].read_text(encoding="utf-8") if files["readme"].exists() else FINDING
     if FINDING not in before:
         raise InputError(f"{files['readme']} has no line '{FINDING.strip()}': it is not the README of an experiment")
-    text = _template("experiment.md").render(
+    text = fill(
+        "experiment.md",
         sweep=sweep,
         table=markdown(*sweep.table()),
         told=_told(sweep),
@@ -69,7 +69,7 @@ def gather(folder: Path) -> str:
     published = {each.parent.name: each.read_text(encoding="utf-8") for each in sorted(folder.glob("*/README.md"))}
     names = [name for name in dict.fromkeys([*order, *published]) if FINDING in published.get(name, "")]
     experiments = {name: _parts(published[name]) for name in names}
-    return _template("experiments.md").render(intro=intro.strip(), experiments=experiments)
+    return fill("experiments.md", intro=intro.strip(), experiments=experiments)
 
 
 def _parts(text: str) -> dict[str, str]:
@@ -77,18 +77,6 @@ def _parts(text: str) -> dict[str, str]:
     question, _, rest = text.removeprefix("# ").partition("\n")
     command = next(line.strip() for line in rest.splitlines() if line.startswith("    "))
     return {"question": question, "command": command, "finding": rest.split(FINDING, 1)[1].strip()}
-
-
-def _template(name: str) -> Template:
-    environment = Environment(
-        loader=PackageLoader("nst.report", "templates"),
-        autoescape=False,  # Markdown
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template(name)
 
 
 def _told(sweep: Sweep) -> list[str]:

@@ -20,6 +20,8 @@ IN_A_ROW = (6, 12)
 GAP, TEXT, LINE = 12, 22, 28
 """Pixels between pictures, of the letters and between lines of text."""
 FONT = ImageFont.truetype(Path(get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", TEXT)
+LARGEST = 65_000
+"""Pixels of a JPEG's side at most."""
 INK, ALERT, PAPER = "#1a1a1a", "#b00020", "#ffffff"
 
 Tile = tuple[str, Image.Image | None]
@@ -55,6 +57,7 @@ def draw(sweep: Sweep) -> Image.Image:
 def encode(sheet: Image.Image, limit: int | None = None) -> bytes:
     """A sheet as a JPEG of quality 88; less, and then smaller, if `limit` bytes would not hold it."""
     quality = 88
+    sheet.thumbnail((LARGEST, LARGEST))
     while True:
         buffer = io.BytesIO()
         sheet.save(buffer, format="JPEG", quality=quality, optimize=True)
