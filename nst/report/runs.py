@@ -158,6 +158,10 @@ class Sweep:
         seen = {role: [run.originals[role] for run in self.runs if role in run.originals] for role in roles}
         return {role: paths[0] for role, paths in seen.items() if len(set(map(sha256, paths))) == 1}
 
+    def original_name(self, role: str) -> str:
+        """What an original that runs share is called."""
+        return next(run.original_name(role) for run in self.runs if role in run.originals)
+
     def own_originals(self, run: Run) -> dict[str, Path]:
         """Role → the original of this run, where others saw another."""
         return {role: path for role, path in run.originals.items() if role not in self.shared_originals}

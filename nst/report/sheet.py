@@ -39,8 +39,7 @@ def draw(sweep: Sweep) -> Image.Image:
         across = ceil(places / ceil(places / at_most))
     side = max(SIDES[0], min((WIDTH - GAP) // across - GAP, SIDES[1]))
     tiles: list[Tile] = [
-        (f"{role}: {next(run.original_name(role) for run in sweep.runs if role in run.originals)}", _scaled(path, side))
-        for role, path in sweep.shared_originals.items()
+        (f"{role} {sweep.original_name(role)}", _scaled(path, side)) for role, path in sweep.shared_originals.items()
     ]
     rows: list[list[Tile]]
     if tables:
