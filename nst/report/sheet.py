@@ -15,8 +15,8 @@ WIDTH = 1600
 """Pixels a sheet is wide at most: 800 in a document, on a sharp screen."""
 SIDES = (96, 400)
 """Pixels a picture's longest side may be scaled down to, and has at most."""
-IN_A_ROW = (6, 12)
-"""Pictures side by side at most, of few runs and of many, where they make no table."""
+IN_A_ROW = 12
+"""Pictures side by side at most, where they make no table."""
 GAP, TEXT, LINE = 12, 22, 28
 """Pixels between pictures, of the letters and between lines of text."""
 FONT = ImageFont.truetype(Path(get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", TEXT)
@@ -35,7 +35,7 @@ def draw(sweep: Sweep) -> Image.Image:
     if tables:
         across = max(len(tables[0].columns) + 1, len(sweep.shared_originals))
     else:
-        at_most = max(IN_A_ROW[0], min(ceil(sqrt(1.5 * places)), IN_A_ROW[1]))
+        at_most = min(ceil(sqrt(2 * places)), IN_A_ROW)  # about twice as wide as high
         across = ceil(places / ceil(places / at_most))
     side = max(SIDES[0], min((WIDTH - GAP) // across - GAP, SIDES[1]))
     tiles: list[Tile] = [
