@@ -73,13 +73,15 @@ def _transfer(config: Config, device: torch.device) -> Experiment:
     if config.init not in ("noise", "content", "style"):
         paths["init"] = _init_path(config.init)
     pixels = canvas if config.init == base else _start(config, paths, *canvas.shape[2:])
-    backbone = _backbone(
+    network = _Network(
         config.backbone.name.value,
         (*config.content_layers, *config.style_layers),
         version(find(config.backbone.name.value, config.backbone.weights)),
         config.backbone.pooling.value,
         config.backbone.padding.value,
-    ).to(device)
+        device,
+    )
+    backbone = _backbone(network)
     for role, image in {**images, "image": pixels}.items():
         _check_size(role, image, backbone)
     # a record names the layers that were read, whatever they were called on the command line
@@ -88,8 +90,8 @@ def _transfer(config: Config, device: torch.device) -> Experiment:
     gram = config.style_loss.gram.value
     objective = Objective(
         backbone,
-        _content(backbone, read["content"], tuple(config.content_layers)) if "content" in terms else {},
-        _style(backbone, read["style"], tuple(config.style_layers), gram) if "style" in terms else {},
+        _content(network, read["content"], tuple(config.content_layers)) if "content" in terms else {},
+        _style(network, read["style"], tuple(config.style_layers), gram) if "style" in terms else {},
         content_weight=config.content_weight,
         style_weight=config.style_weight,
         tv_weight=config.tv_weight,
@@ -119,6 +121,18 @@ class _Read:
     alpha: str
 
 
+@dataclass(frozen=True)
+class _Network:
+    """What a backbone is made from, and where it is."""
+
+    name: str
+    layers: tuple[str, ...]
+    weights: Version
+    pooling: str
+    padding: str
+    device: torch.device
+
+
 # The jobs of a sweep that runs in one process share what they have in common.
 
 
@@ -128,18 +142,18 @@ def _load(image: _Read) -> Tensor:
 
 
 @lru_cache(maxsize=1)
-def _backbone(name: str, layers: tuple[str, ...], weights: Version, pooling: str, padding: str) -> Backbone:
-    return Backbone(name, layers, str(weights[0]), pooling, padding)
+def _backbone(of: _Network) -> Backbone:
+    return Backbone(of.name, of.layers, str(of.weights[0]), of.pooling, of.padding).to(of.device)
 
 
 @lru_cache(maxsize=4)
-def _content(backbone: Backbone, image: _Read, layers: tuple[str, ...]) -> Targets:
-    return content_targets(backbone, _load(image).to(backbone.mean.device), layers)
+def _content(network: _Network, image: _Read, layers: tuple[str, ...]) -> Targets:
+    return content_targets(_backbone(network), _load(image).to(network.device), layers)
 
 
 @lru_cache(maxsize=4)
-def _style(backbone: Backbone, image: _Read, layers: tuple[str, ...], normalize: str) -> Targets:
-    return style_targets(backbone, _load(image).to(backbone.mean.device), layers, normalize)
+def _style(network: _Network, image: _Read, layers: tuple[str, ...], normalize: str) -> Targets:
+    return style_targets(_backbone(network), _load(image).to(network.device), layers, normalize)
 
 
 def _distill(config: Config) -> Experiment:

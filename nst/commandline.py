@@ -62,7 +62,7 @@ def explain(error: BaseException) -> str | None:
         options = list(error.options or [])
         listed = f"the options are {', '.join(options)}" if options else "there are none yet"
         if option in EXTRAS:
-            listed = f"it comes with pip install 'nst[{EXTRAS[option]}]'"
+            listed = f"it comes with pip install -e '.[{EXTRAS[option]}]'"
         return f"{group}={option}: no such option{did_you_mean(option, options)}; {listed}"
     if isinstance(error, OverrideParseException):
         return (
@@ -152,6 +152,14 @@ def job_labels(hydra_config: Any) -> Labels:
 def sweep_folder(hydra_config: Any) -> Path:
     """The absolute folder of a sweep, which a job in another process cannot tell from its own working folder."""
     return Path(hydra_config.runtime.cwd, hydra_config.sweep.dir)
+
+
+def again_in(sweep: Path) -> str:
+    """The command line of this process as it goes on with the sweep in a folder."""
+    command = shlex.split(os.environ[COMMAND])
+    if not any(each.startswith("hydra.sweep.dir=") for each in command):
+        command.append(f"hydra.sweep.dir={os.path.relpath(sweep)}")
+    return shlex.join(command)
 
 
 def note_command() -> None:

@@ -1,7 +1,7 @@
 """Every key of an experiment: type, default, unit, range and meaning. Hydra checks YAML and overrides against it."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, fields, is_dataclass
 from enum import Enum
 from typing import Any
@@ -219,11 +219,8 @@ def register() -> None:
     store.store(group="schema/optimizer", name="adam", node=Adam, provider="nst")
 
 
-def settle(config: Config) -> None:
-    """Make a pair the content and the style.
-
-    Raises InputError for a number that is outside its range or not finite, and for a name given past its group.
-    """
+def check(config: Config) -> None:
+    """Raise InputError for a number that is outside its range or not finite, and for a name given past its group."""
     for name, value, metadata in _numbers(config):
         if not math.isfinite(value):
             raise InputError(f"{name}={value}: must be a finite number")
@@ -237,10 +234,22 @@ def settle(config: Config) -> None:
 
     if config.optimizer.name != type(config.optimizer).__name__.lower():
         raise InputError(f"optimizer.name={config.optimizer.name}: the optimiser is chosen with optimizer=NAME")
-    if config.pair is not None:
-        if len(config.pair) != 2:
-            raise InputError(f"pair=[{','.join(config.pair)}]: must be [content,style]")
-        config.content, config.style = config.pair
+
+
+def take_pair(config: Config, given: Collection[str]) -> None:
+    """Make `pair`, if there is one, the content and the style. given: the keys that were set by hand.
+
+    Raises InputError if it is not two images, or if one of them was set by hand too.
+    """
+    if config.pair is None:
+        return
+    pair = f"pair=[{','.join(config.pair)}]"
+    if len(config.pair) != 2:
+        raise InputError(f"{pair}: must be [content,style]")
+    for role in ("content", "style"):
+        if role in given:
+            raise InputError(f"{pair}: sets the {role} already; leave out {role}=, or the pair with pair=null")
+    config.content, config.style = config.pair
 
 
 def _numbers(config: Any, prefix: str = "") -> Iterator[tuple[str, float, Any]]:

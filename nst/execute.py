@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,11 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import OmegaConf
 from pytorch_lightning import Trainer, seed_everything
 
-from nst.build import build
+from nst.build import Experiment, build
 from nst.commandline import Labels
 from nst.config import Config, TrackerName
 from nst.errors import InputError, one_line
+from nst.files import read_record
 from nst.progress import Progress
 from nst.record import CHECKPOINT, Record, Recorder, device_facts, peak_memory_mb
 from nst.tasks.chunks import ChunkedTask
@@ -33,7 +34,8 @@ MAY_DIFFER = ("steps", "resume", "trainer", "tracking", "question", "minimise")
 def execute(config: Config, folder: Path, labels: Labels, began: float) -> dict[str, Any]:
     """Run a config and leave its record in `folder`. `began` is when it was asked for, on time.perf_counter's clock.
 
-    Returns the record's final losses and timings.
+    Returns the record's final losses and timings. A job of a sweep whose folder holds it already goes on from its
+    checkpoint, or is left as it is if it is finished: the same command in the same folder completes a sweep.
     Raises InputError, with nothing written, for what cannot work; KeyboardInterrupt, with the record closed and the
     picture so far saved, when the run is interrupted.
     """
@@ -43,10 +45,22 @@ def execute(config: Config, folder: Path, labels: Labels, began: float) -> dict[
     seed_everything(config.seed, verbose=False)
     trainer = _trainer(config.trainer.accelerator.value)
     device = trainer.strategy.root_device
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
     experiment = build(config, device)
     task = experiment.task
     resolved: Any = OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True)
-    checkpoint = _checkpoint(Path(config.resume).expanduser(), resolved) if config.resume else None
+    held = read_record(folder)
+    if held and not labels.sweep:
+        raise InputError(f"{folder} holds a run already; choose another folder with hydra.run.dir=FOLDER")
+    if "config" in held:
+        _refuse_another(f"hydra.sweep.dir: {folder}", held["config"], resolved, set(MAY_DIFFER) - {"steps"})
+        _refuse_changed(f"hydra.sweep.dir: {folder}", held, experiment)
+        if held["status"] == "finished":
+            say(f"kept     {os.path.relpath(folder)}, finished before")
+            return dict(held["losses"] | held["timings"])
+    start = folder if "config" in held and (folder / CHECKPOINT).exists() else config.resume
+    checkpoint = _checkpoint(Path(start).expanduser(), resolved) if start else None
 
     name = labels.name or " ".join(Path(image).stem for image in (config.content, config.style) if image)
     facts: dict[str, Any] = {"command": labels.command, "overrides": labels.overrides}
@@ -144,6 +158,21 @@ def _tracker(config: Config, resolved: dict[str, Any], name: str, folder: Path, 
     )
 
 
+def _refuse_another(where: str, before: dict[str, Any], resolved: dict[str, Any], may_differ: Collection[str]) -> None:
+    """Raise InputError if the config of an earlier run is not this one's."""
+    for key, value in before.items():
+        if key not in may_differ and resolved.get(key) != value:
+            raise InputError(f"{where}: that run had {key}={value}, this one has {key}={resolved.get(key)}")
+
+
+def _refuse_changed(where: str, held: dict[str, Any], experiment: Experiment) -> None:
+    """Raise InputError if an earlier run was made from files with another content than this one's."""
+    for role, file in (experiment.inputs | experiment.weights).items():
+        before = held["inputs"] | held["weights"]
+        if before.get(role, {}).get("sha256") != file["sha256"]:
+            raise InputError(f"{where}: that run was made from another {role}; {file['path']} has changed since")
+
+
 def _checkpoint(path: Path, resolved: dict[str, Any]) -> Path:
     """The checkpoint file that `resume` means, a file or a run's folder, checked against the config of this run."""
     path = path / CHECKPOINT if path.is_dir() else path
@@ -154,9 +183,7 @@ def _checkpoint(path: Path, resolved: dict[str, Any]) -> Path:
         before, step = saved["config"], saved["progress"]["step"]
     except Exception:
         raise InputError(f"resume={path}: not a checkpoint of nst") from None
-    for key, value in before.items():
-        if key not in MAY_DIFFER and resolved.get(key) != value:
-            raise InputError(f"resume={path}: that run had {key}={value}, this one has {key}={resolved.get(key)}")
+    _refuse_another(f"resume={path}", before, resolved, MAY_DIFFER)
     if step >= resolved["steps"]:
         raise InputError(f"resume={path}: that run had got to step {step}; ask for more than steps={resolved['steps']}")
     return path

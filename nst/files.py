@@ -1,9 +1,11 @@
-"""Files written whole, and what they are known by."""
+"""Files written whole, what they are known by, and the record.json that a run leaves."""
 
 import hashlib
+import json
 import os
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 Version = tuple[Path, int, int]
 """A file as it is now: path, time of last change in nanoseconds, size in bytes."""
@@ -23,6 +25,20 @@ def sha256(path: Path) -> str:
 @lru_cache
 def _sha256(file: Version) -> str:
     return hashlib.sha256(file[0].read_bytes()).hexdigest()
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """What record.json says of a folder's run; empty if there is none.
+
+    One without `config` is of a run that was refused, or broke before it began, or it cannot be read.
+    """
+    try:
+        record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (ValueError, OSError) as error:
+        return {"status": "failed", "error": f"record.json cannot be read: {error}"}
+    return record if isinstance(record, dict) else {"status": "failed", "error": "record.json is not a record"}
 
 
 def write_whole(path: Path, data: bytes) -> None:

@@ -31,12 +31,10 @@ class Record:
     """The folder of one run: record.json, losses.csv, progress/step_NNNNNN.jpg and the results.
 
     facts: what is known before the run and goes into record.json as it is (config, inputs, weights, …).
-    Every file appears whole or not at all. Raises InputError if the folder holds a run already or cannot be written.
+    Every file appears whole or not at all. Raises InputError if the folder cannot be written.
     """
 
     def __init__(self, folder: Path, facts: dict[str, Any]) -> None:
-        if (folder / "record.json").exists():
-            raise InputError(f"{folder} holds a run already; choose another folder with hydra.run.dir=FOLDER")
         self.folder = folder
         self.checkpoint = folder / CHECKPOINT
         self.rows: list[Row] = []
@@ -129,7 +127,10 @@ def device_facts(device: torch.device) -> dict[str, Any]:
 
 
 def peak_memory_mb(device: torch.device) -> float | None:
-    """Peak memory so far in MB: the GPU's, as allocated by torch, or the process's; None where it is not told."""
+    """Peak memory in MB: the GPU's, as allocated by torch since it was reset, or the process's so far.
+
+    None where it is not told.
+    """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e6
     try:

@@ -38,17 +38,20 @@ def job(composed: DictConfig) -> float | None:
         commandline.refuse_unknown(composed)
         checked = OmegaConf.to_object(composed)
         assert isinstance(checked, config.Config)
-        config.settle(checked)
+        config.check(checked)
+        config.take_pair(checked, [override.partition("=")[0] for override in labels.overrides])
         # torch and the rest: not before they are needed
         from nst.execute import execute
 
         summary = execute(checked, folder, labels, began)
     except (InputError, OmegaConfBaseException) as error:
-        message = commandline.complain(error)
         if not labels.sweep:
+            commandline.complain(error)
             commandline.remove_empty(folder)
             sys.exit(REFUSED)  # in a job of a sweep it would end the others too
-        sweep.leave_failure(folder, labels, "refused", message or "")
+        if sweep.holds_run(folder):
+            raise  # Hydra passes it on when the other jobs have ended; the run that is there is not marked
+        sweep.leave_failure(folder, labels, "refused", commandline.complain(error) or "")
         return None
     except Exception as error:
         if not labels.sweep:
@@ -73,7 +76,9 @@ def main() -> None:
     except BrokenPipeError:  # `nst --help | head`: nobody reads on
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:
-        if asked == "1" or not commandline.complain(error):
+        # a sweeper that searches cannot do without any result, but the jobs have said why there is none
+        said = sweep.begun and sweep.all_refused(sweep.begun[-1])
+        if not said and (asked == "1" or not commandline.complain(error)):
             raise
         status = REFUSED
     finally:

@@ -15,7 +15,7 @@ from hydra.experimental.callback import Callback
 from nst import commandline
 from nst.commandline import Labels
 from nst.errors import FAILED, REFUSED, InputError, one_line
-from nst.files import write_whole
+from nst.files import read_record, write_whole
 from nst.text import say
 
 if TYPE_CHECKING:
@@ -31,20 +31,28 @@ class Begin(Callback):
 
     def on_multirun_start(self, config: Any, **_: Any) -> None:
         folder = commandline.sweep_folder(config.hydra)
-        if any(folder.glob("*/record.json")):
-            commandline.complain(
-                InputError(f"{folder} holds a sweep already; choose another folder with hydra.sweep.dir=FOLDER")
-            )
+        if (folder / "record.json").exists():
+            commandline.complain(InputError(f"hydra.sweep.dir={folder}: a single run is there; choose another folder"))
             sys.exit(REFUSED)
         begun.append(folder)
 
 
+def holds_run(folder: Path) -> bool:
+    """Whether a run began in a job's folder, now or when the sweep was started before."""
+    return "config" in read_record(folder)
+
+
 def leave_failure(folder: Path, labels: Labels, status: str, error: str) -> None:
     """Leave a record of a job that did not get as far as its own."""
-    path = folder / "record.json"
-    if not path.exists():
+    if not holds_run(folder):
         facts = {"status": status, "command": labels.command, "overrides": labels.overrides, "name": labels.name}
-        write_whole(path, json.dumps(facts | {"error": error}, indent=2).encode() + b"\n")
+        write_whole(folder / "record.json", json.dumps(facts | {"error": error}, indent=2).encode() + b"\n")
+
+
+def all_refused(folder: Path) -> bool:
+    """Whether no job of a sweep could begin, each having said why."""
+    records = [read_record(path.parent) for path in folder.glob("*/record.json")]
+    return bool(records) and all(record.get("status") == "refused" for record in records)
 
 
 def conclude(folder: Path) -> int:
@@ -61,8 +69,7 @@ def conclude(folder: Path) -> int:
     except InputError:  # refused as a whole
         _remove(folder)
         return REFUSED
-    statuses = {run.status for run in sweep.runs}
-    if statuses == {"refused"}:
+    if all_refused(folder):
         for run in sweep.runs:
             (run.folder / "record.json").unlink()
             commandline.remove_empty(run.folder)
@@ -79,7 +86,11 @@ def conclude(folder: Path) -> int:
         _track(sweep, files["sheet"])
     except Exception as error:
         log.warning("the report is not in W&B: %s", one_line(error))
-    return 0 if statuses == {"finished"} else REFUSED if statuses == {"finished", "refused"} else FAILED
+    statuses = {run.status for run in sweep.runs}
+    if statuses == {"finished"}:
+        return 0
+    say(f"go on    {commandline.again_in(folder)}")
+    return REFUSED if statuses == {"finished", "refused"} else FAILED
 
 
 def _remove(folder: Path) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 from nst.report.__main__ import main
@@ -173,6 +174,20 @@ def test_any_number_of_runs_and_up_to_three_keys(
         assert len(re.findall("<h3>init (noise|content)</h3>", page.html)) == (2 if keys == 3 else 0)
 
 
+def test_values_that_look_alike_when_short_are_told_apart(
+    report: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    values = [
+        {"content": f"{place}/cat.png", "style_weight": weight} for place in "ab" for weight in (1.00001, 1.00002)
+    ]
+    folder = made_up(tmp_path / "sweep", values)
+    assert report(folder)[0] == 0
+    page = Page(folder / "report.html")
+    assert (page.rows, page.columns) == (["a/cat.png", "b/cat.png"], ["1.00001", "1.00002"])
+    rows = list(csv.DictReader(io.StringIO((folder / "runs.csv").read_text())))
+    assert [row["content"] for row in rows] == ["a/cat.png", "a/cat.png", "b/cat.png", "b/cat.png"]
+
+
 def test_a_list_of_pairs_is_no_table(report: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
     values = [{"content": f"photo{each}.jpg", "style_weight": float(each)} for each in range(6)]
     folder = made_up(tmp_path / "sweep", values)
@@ -244,15 +259,6 @@ def test_a_job_that_breaks_leaves_its_traceback_and_the_others(
     assert "the disk is on fire" in Page(tmp_path / "sweep" / "report.html").text
 
 
-def test_a_folder_that_holds_a_sweep_is_not_written_into(nst: Door, tmp_path: Path) -> None:
-    assert nst("-m", *SMALL, "seed=0,1", "steps=1", "hydra.sweep.dir=sweep").status == 0
-    before = (tmp_path / "sweep" / "report.html").read_bytes()
-    again = nst("-m", *SMALL, "seed=2,3", "steps=1", "hydra.sweep.dir=sweep")
-    assert again.status == 2
-    assert "holds a sweep already" in again.err
-    assert (tmp_path / "sweep" / "report.html").read_bytes() == before
-
-
 def test_a_single_run_has_a_report_too(nst: Door, report: Callable[..., tuple[int, str]]) -> None:
     result = nst(*SMALL)
     status, said = report(result.folder)
@@ -306,6 +312,14 @@ def test_publishing_writes_the_numbers_and_keeps_the_finding(
     assert status == 2
     assert "not the README of an experiment" in said
     assert [path.name for path in (tmp_path / "other").iterdir()] == ["README.md"]
+    project = tmp_path / "README.md"
+    project.write_text("# A project\n\n## How to use it\n")
+    status, said = report(folder, "--publish", tmp_path / "mine")
+    assert status == 2
+    assert "has a section 'How to use it', of no experiment" in said
+    assert said.count("\n") == 1
+    assert project.read_text() == "# A project\n\n## How to use it\n"
+    assert not (tmp_path / "mine").exists()
 
 
 def test_a_published_sheet_is_small_enough_for_a_document(
@@ -345,6 +359,9 @@ def test_a_browser_shows_it_compares_and_opens_a_config(report: Callable[..., tu
         const input = page.querySelector(".slider input");
         input.value = 20;
         input.dispatchEvent(new Event("input"));
+        const right = page.querySelector("#right");
+        right.value = [...right.options].find(each => each.text == "content photo1, style_weight 10").value;
+        right.dispatchEvent(new Event("change"));
         page.querySelector("#picture-5").closest("button").click();
         const shown = page.querySelector("#run-5");
         document.body.textContent = JSON.stringify({
@@ -352,6 +369,7 @@ def test_a_browser_shows_it_compares_and_opens_a_config(report: Callable[..., tu
           pictures: [...page.images].filter(each => each.src && each.naturalWidth).length,
           broken: [...page.images].filter(each => each.src && !each.naturalWidth).length,
           choices: page.querySelectorAll("#left option").length,
+          right: page.querySelectorAll(".slider img")[1].src == page.querySelector("#picture-5").src,
           at: page.querySelector(".slider").style.getPropertyValue("--at"),
           open: shown.matches(":popover-open") && shown.innerText.includes("style_weight: 10.0"),
         });
@@ -365,37 +383,55 @@ def test_a_browser_shows_it_compares_and_opens_a_config(report: Callable[..., tu
         command = [str(CHROMIUM), *options, address]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
         found = json.loads(re.findall(r"<body>({.*?})</body>", done.stdout, flags=re.DOTALL)[0])
-        assert found == {"wider": 0, "pictures": 8 + 2 + 3, "broken": 0, "choices": 10, "at": "20%", "open": True}
+        shown = {"wider": 0, "pictures": 8 + 2 + 3, "broken": 0, "choices": 10}
+        assert found == shown | {"right": True, "at": "20%", "open": True}
 
 
 EXPERIMENTS = sorted(path.stem for path in (ROOT / "conf" / "experiment").glob("*.yaml"))
+LAYERS = ["conv_1", "conv_2", "conv_3", "conv_4", "conv_5"]
+WEIGHTS = ["1e-12", "1e-10", "1e-8", "1e-6", "1e-4", "0.01", "1", "100", "1e4", "1e6"]
+PAIRS = [
+    "chelsea, facets",
+    "astronaut, mosaic",
+    "coffee, waves",
+    "rocket, swirl",
+    "chelsea, ihc",
+    "coffee, tessellation",
+]
 GRIDS = {
-    "adam_search": ([], [], 16),
-    "cat": ([], [], 8),
-    "content_layers": ([], [], 5),
-    "content_noise": ([], [], 2),
-    "favourites": ([], [], 6),
-    "gram_normalization": (
-        ["chw", "hw", "none"],
-        ["1e-12", "1e-10", "1e-8", "1e-6", "1e-4", "0.01", "1", "100", "1e4", "1e6"],
-        30,
-    ),
-    "grid": (["chelsea", "astronaut"], ["swirl", "mosaic"], 4),
-    "init": (["classroom", "shallow"], ["noise", "content"], 4),
-    "style_weight": ([], [], 8),
-    "texture_layers": ([], [], 5),
-    "texture_noise": ([], [], 2),
+    "gram_normalization": (["chw", "hw", "none"], WEIGHTS),
+    "grid": (["chelsea", "astronaut"], ["swirl", "mosaic"]),
+    "init": (["classroom", "shallow"], ["noise", "content"]),
 }
+ROWS = {
+    "cat": ("style", ["swirl", "facets", "waves", "tessellation", "mosaic", "ihc", "retina", "hubble"]),
+    "content_layers": ("content_layers", LAYERS),
+    "content_noise": ("seed", ["0", "1"]),
+    "favourites": ("pair", PAIRS),
+    "style_weight": ("style_weight", ["1", "1e3", "1e4", "1e5", "5e5", "1e6", "1e7", "1e9"]),
+    "texture_layers": ("style_layers", LAYERS),
+    "texture_noise": ("seed", ["0", "1"]),
+}
+"""What each experiment's report shows: rows and columns of its table, or the one swept key and its values."""
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_experiment_runs_to_its_report(name: str, nst: Door, tmp_path: Path) -> None:
     if name == "adam_search":
-        pytest.importorskip("optuna", reason="the extra nst[optuna] is not installed")
+        pytest.importorskip("optuna", reason="the extra optuna is not installed")
     result = nst(f"experiment={name}", "steps=2", "size=64", "tracking=none", "hydra.sweep.dir=sweep")
     assert result.status == 0, result.err
-    rows, columns, count = GRIDS[name]
     page = Page(tmp_path / "sweep" / "report.html")
-    assert (page.rows, page.columns) == (rows, columns)
-    assert page.html.count('id="picture-') == count
-    assert page.text.count("?") > 0  # the question
+    question = yaml.safe_load((ROOT / "conf" / "experiment" / f"{name}.yaml").read_text())["question"]
+    assert f"<h1>{question}</h1>" in page.html
+    results = page.html.count('id="picture-')
+    if name in GRIDS:
+        assert (page.rows, page.columns) == GRIDS[name]
+        assert page.cells == results == len(page.rows) * len(page.columns)
+    elif name in ROWS:
+        key, values = ROWS[name]
+        captions = [caption for caption in page.captions if caption in {f"{key} {value}" for value in values}]
+        assert list(dict.fromkeys(captions)) == [f"{key} {value}" for value in values]
+        assert results == len(values)
+    else:
+        assert (name, results) == ("adam_search", 16)

@@ -1,6 +1,7 @@
 """Sweeps: their folder and exit status, what jobs share, and that launchers make no difference."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,13 +20,25 @@ LAUNCHERS = {
 
 
 @pytest.mark.parametrize("plugin", LAUNCHERS)
-def test_a_sweep_is_the_same_under_every_launcher(plugin: str, tmp_path: Path) -> None:
+def test_a_sweep_goes_on_and_ends_the_same_under_every_launcher(
+    plugin: str, nst: Door, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     pytest.importorskip(f"hydra_plugins.{plugin}", reason=f"{plugin} is not installed")
-    command = [sys.executable, "-m", "nst.run", "-m", *TRACKED, "content=chelsea,missing.png,coffee"]
-    command += [*LAUNCHERS[plugin], "steps=1", "hydra.sweep.dir=sweeps/today"]
+    whole = nst(*TRACKED, "content=chelsea", "steps=6", "tracking.loss_every=2")
+    asked = ["-m", *TRACKED, "content=chelsea,missing.png,coffee", "steps=6", "tracking.loss_every=2"]
+    asked += ["hydra.sweep.dir=sweeps/today"]
+    sweep = tmp_path / "sweeps" / "today"
+    stop_at(4, monkeypatch)
+    assert nst(*asked, "trainer.checkpoint_minutes=1e-6").status == 130
+    assert json.loads((sweep / "0" / "record.json").read_text())["status"] == "interrupted"
+    assert not (sweep / "2").exists()
+
+    command = [sys.executable, "-m", "nst.run", *asked, *LAUNCHERS[plugin]]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=200)
     assert done.returncode == 2, done.stdout + done.stderr
-    sweep = tmp_path / "sweeps" / "today"
+    assert np.array_equal(pixels(sweep / "0" / "result.png"), whole.pixels())
+    rows = (sweep / "0" / "losses.csv").read_text().splitlines()[1:]
+    assert [row.split(",")[0] for row in rows] == ["0", "2", "4", "6"]
     records = [json.loads((sweep / str(job) / "record.json").read_text()) for job in range(3)]
     assert [record["status"] for record in records] == ["finished", "refused", "finished"]
     assert all("-m size=64" in record["command"] for record in records)
@@ -34,6 +47,63 @@ def test_a_sweep_is_the_same_under_every_launcher(plugin: str, tmp_path: Path) -
     runs = group(sweep)
     assert set(runs) == {"transfer content=chelsea", "transfer content=coffee", "report"}
     assert {run["run_group"] for run, _ in runs.values()} == {"sweeps_today"}
+
+
+def stop_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C, when a job of this process has got to a step."""
+    from nst.tasks.transfer import Transfer
+
+    chunk = Transfer.run_chunk
+
+    def stopped(task: Transfer, steps: int) -> object:
+        if task.step == step:
+            monkeypatch.setattr(Transfer, "run_chunk", chunk)
+            raise KeyboardInterrupt
+        return chunk(task, steps)
+
+    monkeypatch.setattr(Transfer, "run_chunk", stopped)
+
+
+def test_the_same_command_in_the_same_folder_completes_a_sweep(
+    nst: Door, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked = ("-m", "size=64", "steps=4", "tracking=none", "tracking.loss_every=2", "optimizer=adam,lbfgs", "seed=0,1")
+    sweep = tmp_path / "sweep"
+    stop_at(2, monkeypatch)
+    stopped = nst(*asked, "hydra.sweep.dir=sweep")
+    assert stopped.status == 130
+    assert stopped.out.splitlines()[-1].startswith("go on    python -m nst.run -m size=64 steps=4")
+    assert nst(*asked, "hydra.sweep.dir=sweep").status == 0
+
+    before = {path: path.stat().st_mtime_ns for path in sweep.glob("[0-9]/*")}
+    shutil.rmtree(sweep / "2")
+    assert nst(*asked, "hydra.sweep.dir=sweep").status == 0
+    kept = {path: path.stat().st_mtime_ns for path in sweep.glob("[0-9]/*")}
+    assert {path for path in before if kept[path] != before[path]} == {
+        path for path in before if path.parent.name == "2"
+    }
+
+
+def test_a_sweep_does_not_mix_with_what_a_folder_holds(nst: Door, photo: Path, tmp_path: Path) -> None:
+    from PIL import Image
+
+    arguments = ("size=64", "steps=1", "tracking=none", f"content={photo}")
+    assert nst("-m", *arguments, "seed=0,1", "hydra.sweep.dir=sweep").status == 0
+    before = {path: path.read_bytes() for path in (tmp_path / "sweep").glob("[0-9]/*.*")}
+    other = nst("-m", *arguments, "seed=1,2", "hydra.sweep.dir=sweep")
+    assert other.status == 2
+    assert "sweep/0: that run had seed=0, this one has seed=1" in other.err
+    Image.open(photo).rotate(180).save(photo)
+    changed = nst("-m", *arguments, "seed=0,1", "hydra.sweep.dir=sweep")
+    assert changed.status == 2
+    assert "made from another content" in changed.err
+    assert {path: path.read_bytes() for path in (tmp_path / "sweep").glob("[0-9]/*.*")} == before
+
+    alone = nst(*arguments)
+    into = nst("-m", *arguments, "seed=0,1", f"hydra.sweep.dir={alone.folder}")
+    assert into.status == 2
+    assert "a single run is there" in into.err
+    assert into.err.count("\n") == 1
 
 
 def test_a_job_of_a_sweep_gives_the_picture_it_gives_alone(nst: Door, tmp_path: Path) -> None:
@@ -87,7 +157,7 @@ def test_a_changed_file_is_read_again(nst: Door, photo: Path, tmp_path: Path) ->
 
 
 def test_a_search_minimises_a_figure_of_the_record(nst: Door, tmp_path: Path) -> None:
-    pytest.importorskip("optuna", reason="the extra nst[optuna] is not installed")
+    pytest.importorskip("optuna", reason="the extra optuna is not installed")
     import yaml
 
     arguments = ("size=64", "steps=3", "tracking=none", "minimise=tv", "hydra.sweeper.n_trials=5")
@@ -100,6 +170,12 @@ def test_a_search_minimises_a_figure_of_the_record(nst: Door, tmp_path: Path) ->
     assert found["best_value"] == pytest.approx(best["losses"]["loss/tv"])
     assert found["best_params"]["optimizer.lr"] == pytest.approx(best["config"]["optimizer"]["lr"])
 
+    refused = nst("experiment=adam_search", *arguments, "content=missing.png", "hydra.sweep.dir=none")
+    assert refused.status == 2
+    assert "content=missing.png: no such file or sample" in refused.err
+    assert "Traceback" not in refused.err
+    assert not (tmp_path / "none").exists()
+
 
 def test_a_pair_is_a_content_and_a_style(nst: Door) -> None:
     result = nst("pair=[coffee,waves]", "size=64", "steps=1", "tracking=none")
@@ -108,6 +184,9 @@ def test_a_pair_is_a_content_and_a_style(nst: Door) -> None:
     refused = nst("pair=[coffee]", "size=64", "steps=1", "tracking=none")
     assert refused.status == 2
     assert "must be [content,style]" in refused.err
+    both = nst("pair=[coffee,waves]", "content=rocket", "size=64", "steps=1", "tracking=none")
+    assert both.status == 2
+    assert "sets the content already" in both.err
 
 
 @pytest.mark.parametrize(("launcher", "extra"), [("ray", "ray"), ("submitit_slurm", "submitit"), ("joblib", "joblib")])
@@ -117,4 +196,4 @@ def test_a_launcher_that_is_not_installed_is_named_with_its_extra(launcher: str,
     from nst.commandline import explain
 
     error = MissingConfigException("", f"hydra/launcher/{launcher}", ["basic"])
-    assert f"pip install 'nst[{extra}]'" in (explain(error) or "")
+    assert f"pip install -e '.[{extra}]'" in (explain(error) or "")

@@ -39,7 +39,7 @@ def draw(sweep: Sweep) -> str:
             for index, (run, steps, values) in enumerate(lines):
                 # the last colours of viridis are too light for a white page
                 colour = colours(0.9 * index / max(len(sweep.runs) - 1, 1))
-                label = run.value(*sweep.keys) if len(sweep.keys) == 1 else sweep.label(run)
+                label = sweep.value(run, *sweep.keys) if len(sweep.keys) == 1 else sweep.label(run)
                 panel.plot(steps, values, color=colour, linewidth=1.5, label=label[:LABEL], gid=f"{name}-{index}")
             panel.set(title=name, xlabel="step")
             panel.set_yscale("log", nonpositive="mask")  # a run from the content begins at a content loss of 0

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from nst.errors import InputError
 from nst.files import write_whole
-from nst.report.runs import Run, Sweep, markdown
+from nst.report.runs import Run, Sweep, markdown, shortened
 from nst.report.sheet import draw, encode
 from nst.report.template import fill
 
@@ -35,7 +35,8 @@ TOLD = (
 def publish(sweep: Sweep, folder: Path) -> dict[str, Path]:
     """Write README.md, sheet.jpg and runs.csv of a sweep into `folder`, and the README.md of the folder around it.
 
-    What stands under `## Finding` is kept: it is written by hand. Raises InputError if `folder` holds something else.
+    What stands under `## Finding` is kept: it is written by hand. Raises InputError, with nothing written, if `folder`
+    or the one around it holds the README of something else.
     """
     files = {"readme": folder / "README.md", "sheet": folder / "sheet.jpg", "table": folder / "runs.csv"}
     before = files["readme"].read_text(encoding="utf-8") if files["readme"].exists() else FINDING
@@ -49,24 +50,34 @@ def publish(sweep: Sweep, folder: Path) -> dict[str, Path]:
         commits=_commits(sweep.runs),
         finding=before.split(FINDING, 1)[1].strip(),
     )
+    files["all"] = folder.parent / "README.md"
+    whole = _gather(folder.parent, {folder.name: text})
     write_whole(files["sheet"], encode(draw(sweep), SHEET_LIMIT))
     write_whole(files["table"], sweep.csv().encode())
     write_whole(files["readme"], text.encode())
-    files["all"] = folder.parent / "README.md"
-    write_whole(files["all"], gather(folder.parent).encode())
+    write_whole(files["all"], whole.encode())
     return files
 
 
-def gather(folder: Path) -> str:
-    """The report of all experiments published in `folder`, in Markdown, from their READMEs.
+def _gather(folder: Path, new: dict[str, str]) -> str:
+    """The report of all experiments in `folder`, in Markdown, from their READMEs; name → README of `new` ones.
 
     What stands before the first `## ` is kept, and so is the order of the experiments; a new one comes last.
     """
     path = folder / "README.md"
     before = path.read_text(encoding="utf-8") if path.exists() else "# Experiments\n"
     intro, *sections = re.split(r"^## ", before, flags=re.MULTILINE)
-    order = [name for section in sections for name in re.findall(r"\]\(([^/)]+)/README\.md\)", section)]
+    order = []
+    for section in sections:
+        link = re.search(r"\]\(([^/)]+)/README\.md\)", section)
+        if not link:
+            title = section.partition("\n")[0]
+            raise InputError(
+                f"{path} has a section '{title}', of no experiment; publish into a folder of another folder"
+            )
+        order.append(link[1])
     published = {each.parent.name: each.read_text(encoding="utf-8") for each in sorted(folder.glob("*/README.md"))}
+    published |= new
     names = [name for name in dict.fromkeys([*order, *published]) if FINDING in published.get(name, "")]
     experiments = {name: _parts(published[name]) for name in names}
     return fill("experiments.md", intro=intro.strip(), experiments=experiments)
@@ -75,7 +86,7 @@ def gather(folder: Path) -> str:
 def _parts(text: str) -> dict[str, str]:
     """Question, command and finding of an experiment's README."""
     question, _, rest = text.removeprefix("# ").partition("\n")
-    command = next(line.strip() for line in rest.splitlines() if line.startswith("    "))
+    command = next((line.strip() for line in rest.splitlines() if line.startswith("    ")), "")
     return {"question": question, "command": command, "finding": rest.split(FINDING, 1)[1].strip()}
 
 
@@ -86,7 +97,7 @@ def _told(sweep: Sweep) -> list[str]:
         values = {str(run.settings[key]) for run in sweep.runs if key in run.settings}
         if key not in sweep.keys and len(values) == 1 and values.isdisjoint({"None", "[]"}):
             run = next(run for run in sweep.runs if key in run.settings)
-            told.append(f"{key}={run.value(key)}")
+            told.append(f"{key}={shortened(key, run.value(key))}")
     return told
 
 

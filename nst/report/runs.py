@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nst.errors import InputError
-from nst.files import sha256
+from nst.files import read_record, sha256
 from nst.text import number
 
 IMAGE_KEYS = ("content", "style", "pair", "init")
@@ -51,15 +50,12 @@ class Run:
         return dict(_flat(self.record.get("config", {})))
 
     def value(self, key: str) -> str:
-        """The value of a key, as short as it tells it from others: numbers as 1e6, layers as typed, images by name."""
+        """The value of a key in full: lists, such as layers, as typed; empty for none."""
         value = self.settings.get(key)
         if value is None or isinstance(value, list):
             value = self.typed.get(key, value)
-        if value is None:
-            return "–"
-        words = value if isinstance(value, list) else str(value).strip("[]").split(",")
-        words = [str(word).strip(" '\"") for word in words]
-        return ", ".join(Path(word).stem if key in IMAGE_KEYS else number(word) for word in words)
+        words = value if isinstance(value, list) else str("" if value is None else value).strip("[]").split(",")
+        return ", ".join(str(word).strip(" '\"") for word in words)
 
     def picture(self) -> Path | None:
         """result.png, if there is one."""
@@ -91,10 +87,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Section:
-    """Runs that share the values of all keys but the last two: cells[row][column] is a list of runs.
-
-    Without columns the runs do not make a table, and cells holds one row of one run a cell.
-    """
+    """Runs that share the values of all keys but the last two: cells[row][column] is a list of runs."""
 
     title: str
     rows: list[str]
@@ -113,15 +106,28 @@ class Sweep:
     def keys(self) -> list[str]:
         """The keys that were set by hand or by the sweep and differ between the runs, outermost first."""
         typed = dict.fromkeys(key for run in self.runs for key in run.typed)
-        return [key for key in typed if len(self.values(key)) > 1]
+        return [key for key in typed if len({run.value(key) for run in self.runs}) > 1]
+
+    @cached_property
+    def _short(self) -> dict[str, dict[str, str]]:
+        """Swept key → value → what it is called: its short form, unless two values share that."""
+        called = {}
+        for key in self.keys:
+            short = {value: shortened(key, value) for value in (run.value(key) for run in self.runs)}
+            called[key] = short if len(set(short.values())) == len(short) else {value: value for value in short}
+        return called
 
     def values(self, key: str) -> list[str]:
-        """The values of a key, in the order of the runs."""
-        return list(dict.fromkeys(run.value(key) for run in self.runs))
+        """What the values of a swept key are called, in the order of the runs."""
+        return list(self._short[key].values())
+
+    def value(self, run: Run, key: str) -> str:
+        """What a run's value of a swept key is called."""
+        return self._short[key][run.value(key)]
 
     def label(self, run: Run, keys: Iterable[str] | None = None) -> str:
         """`style_weight 1e6, init noise`: what tells a run from the others."""
-        labels = [f"{key} {run.value(key)}" for key in (self.keys if keys is None else keys)]
+        labels = [f"{key} {self.value(run, key)}" for key in (self.keys if keys is None else keys)]
         return ", ".join(labels) or str(run.record.get("name") or run.folder.name)
 
     @property
@@ -137,15 +143,18 @@ class Sweep:
 
     @cached_property
     def sections(self) -> list[Section]:
-        """The grid. Runs that fill less than half of a table make a plain row instead."""
-        *outer, row_key, column_key = self.keys if len(self.keys) >= OUTER_KEYS else ["", ""]
+        """The grid; none where fewer keys were swept than it takes, or the runs would fill less than half of it."""
+        if len(self.keys) < OUTER_KEYS:
+            return []
+        *outer, row_key, column_key = self.keys
         rows, columns = self.values(row_key), self.values(column_key)
         titles = list(dict.fromkeys(self.label(run, outer) for run in self.runs)) if outer else [""]
-        if len(self.keys) < OUTER_KEYS or 2 * len(self.runs) < len(titles) * len(rows) * len(columns):
-            return [Section("", [], [], [[[run] for run in self.runs]])]
+        if 2 * len(self.runs) < len(titles) * len(rows) * len(columns):
+            return []
         places: dict[tuple[str, str, str], list[Run]] = {place: [] for place in product(titles, rows, columns)}
         for run in self.runs:
-            places[self.label(run, outer) if outer else "", run.value(row_key), run.value(column_key)].append(run)
+            title = self.label(run, outer) if outer else ""
+            places[title, self.value(run, row_key), self.value(run, column_key)].append(run)
         return [
             Section(title, rows, columns, [[places[title, row, column] for column in columns] for row in rows])
             for title in titles
@@ -169,7 +178,7 @@ class Sweep:
     def originals_of(self, key: str, value: str) -> list[Path]:
         """The originals that a value of a swept key stands for: those of the first run that has it."""
         roles = ("content", "style") if key == "pair" else (key,)
-        runs = [run for run in self.runs if run.value(key) == value and run.originals] if key in IMAGE_KEYS else []
+        runs = [run for run in self.runs if key in IMAGE_KEYS and self.value(run, key) == value and run.originals]
         return [path for role, path in (runs[0].originals if runs else {}).items() if role in roles]
 
     def table(self, pictures: bool = False) -> tuple[list[str], list[list[Any]]]:
@@ -180,7 +189,7 @@ class Sweep:
         """
         losses = dict.fromkeys(name for run in self.runs for name in run.figures if name.startswith("loss/"))
         figures = [*(name for name in losses if any(run.figures.get(name) for run in self.runs)), *TIMINGS]
-        columns: dict[str, list[Any]] = {key: [run.value(key) for run in self.runs] for key in self.keys}
+        columns: dict[str, list[Any]] = {key: [self.value(run, key) for run in self.runs] for key in self.keys}
         columns = columns or {"run": [self.label(run) for run in self.runs]}
         if pictures:
             columns["picture"] = [run.picture() for run in self.runs]
@@ -190,12 +199,13 @@ class Sweep:
         return list(columns), [list(row) for row in zip(*columns.values(), strict=True)]
 
     def csv(self) -> str:
-        """The table as comma-separated values, with each run's folder and error."""
+        """The table as comma-separated values, those of the keys in full, with each run's folder and error."""
         columns, rows = self.table()
         buffer = io.StringIO()
         writer = csv.writer(buffer, lineterminator="\n")
         writer.writerow(["folder", *columns, "error"])
-        writer.writerows([run.folder.name, *row, run.error] for run, row in zip(self.runs, rows, strict=True))
+        for run, row in zip(self.runs, rows, strict=True):
+            writer.writerow([run.folder.name, *map(run.value, self.keys), *row[len(self.keys) :], run.error])
         return buffer.getvalue()
 
 
@@ -208,7 +218,13 @@ def read(folder: Path) -> Sweep:
         raise InputError(f"{folder} holds no run: expected the folder of a run or of a sweep, with its record.json")
     # jobs are numbered: 10 comes after 9
     paths.sort(key=lambda path: (len(path.parent.name) if path.parent.name.isdigit() else 0, path.parent.name))
-    return Sweep(folder, [Run(path.parent, _record(path)) for path in paths])
+    return Sweep(folder, [Run(path.parent, read_record(path.parent)) for path in paths])
+
+
+def shortened(key: str, value: str) -> str:
+    """A value as it is spoken of: numbers as 1e6, images by their names alone."""
+    words = value.split(", ")
+    return ", ".join(Path(word).stem if key in IMAGE_KEYS else number(word) for word in words) or "–"
 
 
 def cell(value: Any) -> str:
@@ -216,14 +232,6 @@ def cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.0f}" if 1e3 <= abs(value) < 1e5 else number(f"{value:.3g}")
     return "" if value is None else str(value)
-
-
-def _record(path: Path) -> dict[str, Any]:
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        return {"status": "failed", "error": f"record.json cannot be read: {error}"}
-    return record if isinstance(record, dict) else {"status": "failed", "error": "record.json is not a record"}
 
 
 def _flat(config: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:

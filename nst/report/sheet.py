@@ -29,28 +29,8 @@ Tile = tuple[str, Image.Image | None]
 
 
 def draw(sweep: Sweep) -> Image.Image:
-    """The sheet: originals that all runs share, then the grid, a table with two swept keys or more."""
-    tables = [section for section in sweep.sections if section.columns]
-    places = len(sweep.shared_originals) + len(sweep.runs)
-    if tables:
-        across = max(len(tables[0].columns) + 1, len(sweep.shared_originals))
-    else:
-        at_most = min(ceil(sqrt(2 * places)), IN_A_ROW)  # about twice as wide as high
-        across = ceil(places / ceil(places / at_most))
-    side = max(SIDES[0], min((WIDTH - GAP) // across - GAP, SIDES[1]))
-    tiles: list[Tile] = [
-        (f"{role} {sweep.original_name(role)}", _scaled(path, side)) for role, path in sweep.shared_originals.items()
-    ]
-    rows: list[list[Tile]]
-    if tables:
-        blocks = [_block([tiles], side)] if tiles else []
-        for section in tables:
-            heading = [_text(section.title, WIDTH)] if section.title else []
-            blocks += [*heading, _block(_table(sweep, section, side), side)]
-        return _stacked(blocks)
-    tiles += [(sweep.label(run), _result(run, side, sweep.own_originals(run).values())) for run in sweep.runs]
-    rows = [tiles[start : start + across] for start in range(0, len(tiles), across)]
-    return _stacked([_block(rows, side)])
+    """The sheet: originals that all runs share, then the grid, or the runs one after the other where there is none."""
+    return _grid(sweep) if sweep.sections else _flow(sweep)
 
 
 def encode(sheet: Image.Image, limit: int | None = None) -> bytes:
@@ -68,6 +48,46 @@ def encode(sheet: Image.Image, limit: int | None = None) -> bytes:
             sheet = sheet.resize((sheet.width * 9 // 10, sheet.height * 9 // 10), Image.Resampling.LANCZOS)
 
 
+def _grid(sweep: Sweep) -> Image.Image:
+    columns, head = len(sweep.sections[0].columns), _corner(sweep).width
+    side = _side(columns + 1)
+    if head > side:  # of a picture, the first column's width without one
+        side = _side(columns, WIDTH - GAP - head)
+    originals = _originals(sweep, side)
+    blocks = [_block([originals], side)] if originals else []
+    for section in sweep.sections:
+        blocks += [*_heading(section.title), _block(_table(sweep, section, side), side)]
+    return _stacked(blocks)
+
+
+def _flow(sweep: Sweep) -> Image.Image:
+    places = len(sweep.shared_originals) + len(sweep.runs)
+    at_most = min(ceil(sqrt(2 * places)), IN_A_ROW)  # about twice as wide as high
+    across = ceil(places / ceil(places / at_most))
+    side = _side(across)
+    several = len(sweep.keys) > 1  # then their names stand above all, once
+    tiles = _originals(sweep, side)
+    for run in sweep.runs:
+        label = ", ".join(sweep.value(run, key) for key in sweep.keys) if several else sweep.label(run)
+        tiles.append((label, _result(run, side, sweep.own_originals(run).values())))
+    rows = [tiles[start : start + across] for start in range(0, len(tiles), across)]
+    return _stacked([*_heading(", ".join(sweep.keys) if several else ""), _block(rows, side)])
+
+
+def _side(across: int, width: int = WIDTH) -> int:
+    """Pixels of a picture's longest side if so many stand side by side."""
+    return max(SIDES[0], min((width - GAP) // across - GAP, SIDES[1]))
+
+
+def _heading(text: str) -> list[Image.Image]:
+    return [_block([[("", _text(text, WIDTH - 2 * GAP))]], WIDTH)] if text else []
+
+
+def _originals(sweep: Sweep, side: int) -> list[Tile]:
+    originals = sweep.shared_originals.items()
+    return [(f"{role} {sweep.original_name(role)}", _scaled(path, side)) for role, path in originals]
+
+
 def _table(sweep: Sweep, section: Section, side: int) -> list[list[Tile]]:
     row_key, column_key = sweep.keys[-2:]
 
@@ -75,11 +95,14 @@ def _table(sweep: Sweep, section: Section, side: int) -> list[list[Tile]]:
         originals = [_scaled(path, side) for path in sweep.originals_of(key, value)]
         return value, _beside(originals) if originals else None
 
-    corner = _stacked([_text(f"{row_key} ↓", WIDTH), _text(f"{column_key} →", WIDTH)])
-    rows: list[list[Tile]] = [[("", corner), *(head(column_key, value) for value in section.columns)]]
+    rows: list[list[Tile]] = [[("", _corner(sweep)), *(head(column_key, value) for value in section.columns)]]
     for value, cells in zip(section.rows, section.cells, strict=True):
         rows.append([head(row_key, value), *(("", _result(cell[-1], side) if cell else None) for cell in cells)])
     return rows
+
+
+def _corner(sweep: Sweep) -> Image.Image:
+    return _stacked([_text(f"{key} {arrow}", WIDTH) for key, arrow in zip(sweep.keys[-2:], "↓→", strict=True)])
 
 
 def _result(run: Run, side: int, originals: Iterable[Path] = ()) -> Image.Image:
@@ -144,11 +167,13 @@ def _scaled(path: Path, side: int) -> Image.Image:
 
 
 def _text(text: str, width: int, ink: str = INK) -> Image.Image:
-    """Text on lines no wider than `width` pixels; a word that is wider is cut."""
+    """Text on lines no wider than `width` pixels; a word that is wider loses its middle."""
     lines = [""]
-    for word in text.split(" "):
+    for whole in text.split(" "):
+        word, left = whole, len(whole)
         while FONT.getlength(word) > width:
-            word = word.rstrip("…")[:-1] + "…"
+            left -= 1
+            word = f"{whole[: left - left // 2]}…{whole[len(whole) - left // 2 :]}"
         longer = f"{lines[-1]} {word}".strip()
         if FONT.getlength(longer) <= width:
             lines[-1] = longer
