@@ -144,9 +144,15 @@ def job_labels(hydra_config: Any) -> Labels:
     overrides = list(hydra_config.overrides.task)
     if hydra_config.mode is not RunMode.MULTIRUN:
         return Labels(command, overrides, "", None)
-    told_apart = [each.partition("=") for each in overrides if each not in shlex.split(command)]
-    name = " ".join(f"{key}={number(value)}" for key, _, value in told_apart)
+    shared = [_shortened(word) for word in shlex.split(command)]
+    name = " ".join(each for each in map(_shortened, overrides) if each not in shared)
     return Labels(command, overrides, name, sweep_folder(hydra_config))
+
+
+def _shortened(override: str) -> str:
+    """`style_weight=1e6` for `style_weight=1000000.0`, which is what Hydra makes of it."""
+    key, equals, value = override.partition("=")
+    return f"{key}{equals}{number(value)}"
 
 
 def sweep_folder(hydra_config: Any) -> Path:
