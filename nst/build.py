@@ -23,8 +23,8 @@ from nst.imagefile import load, load_cover
 from nst.layers import resolve
 from nst.objective import Objective, Targets, content_targets, style_targets
 from nst.photos import load_folder
-from nst.tasks.chunks import ChunkedTask, stops
 from nst.tasks.distill import HELD_OUT_SIDE, Distill
+from nst.tasks.task import Task, stops
 from nst.tasks.transfer import Transfer
 
 MEGAPIXEL = 1_000_000
@@ -38,7 +38,7 @@ TERMS = {Mode.reconstruct: ("content",), Mode.texture: ("style",), Mode.transfer
 class Experiment:
     """A task ready to run, and what it was made from."""
 
-    task: ChunkedTask
+    task: Task
     inputs: dict[str, dict[str, str]] = field(default_factory=dict)
     """Role (content, style, init) → {"path", "sha256"}."""
     weights: dict[str, dict[str, str]] = field(default_factory=dict)

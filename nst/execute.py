@@ -23,7 +23,7 @@ from nst.errors import InputError, one_line
 from nst.files import read_record
 from nst.progress import Progress
 from nst.record import CHECKPOINT, Record, Recorder, device_facts, peak_memory_mb
-from nst.tasks.chunks import ChunkedTask
+from nst.tasks.task import Task
 from nst.text import say
 from nst.tracking import NoTracker, Tracker, WandbTracker, require_wandb
 
@@ -104,7 +104,7 @@ def execute(config: Config, folder: Path, labels: Labels, began: float) -> dict[
 
 
 @contextmanager
-def _stopping_gently(task: ChunkedTask) -> Iterator[None]:
+def _stopping_gently(task: Task) -> Iterator[None]:
     """The first SIGINT or SIGTERM ends the run at its next stop, with a checkpoint; the second ends it at once."""
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -13,10 +13,11 @@ def gram(features: Tensor, normalize: str = "chw") -> Tensor:
     size; "chw" of the layer's width too (Johnson et al. 2016, eq. 3).
     """
     batch, channels, height, width = features.shape
-    # channels-last features flatten to (B, HW, C) without a copy
-    columns = features.float().permute(0, 2, 3, 1).reshape(batch, height * width, channels)
     divisor = {"chw": channels * height * width, "hw": height * width, "none": 1}[normalize]
-    return columns.transpose(1, 2) @ columns / divisor
+    with torch.autocast(features.device.type, enabled=False):
+        # channels-last features flatten to (B, HW, C) without a copy
+        columns = features.float().permute(0, 2, 3, 1).reshape(batch, height * width, channels)
+        return columns.transpose(1, 2) @ columns / divisor
 
 
 def content_loss(features: Tensor, target: Tensor) -> Tensor:
@@ -25,8 +26,8 @@ def content_loss(features: Tensor, target: Tensor) -> Tensor:
 
 
 def style_loss(features: Tensor, target: Tensor, normalize: str = "chw") -> Tensor:
-    """Mean squared difference between the Gram matrix of (B, C, H, W) features and `target`, (B, C, C)."""
-    return F.mse_loss(gram(features, normalize), target)
+    """Mean squared difference between the Gram matrices of (B, C, H, W) features and `target`, (B or 1, C, C)."""
+    return F.mse_loss(gram(features, normalize), target.expand(len(features), -1, -1))
 
 
 def tv_loss(image: Tensor) -> Tensor:

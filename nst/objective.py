@@ -32,6 +32,7 @@ class Objective(nn.Module):
 
     content, style: what `content_targets` and `style_targets` gave; a term without layers is 0. Content and style are
     means over their layers (Gatys et al. 2016, eq. 5 with equal w_l). gram_normalize must be the style targets'.
+    Where contents change from call to call, content is {} and the call is given its own targets.
     The weights multiply the raw terms: total = content_weight·content + style_weight·style + tv_weight·tv (eq. 7).
     """
 
@@ -54,16 +55,17 @@ class Objective(nn.Module):
             for layer, target in targets.items():
                 self.register_buffer(f"{term}_{layer}", target, persistent=False)
 
-    def forward(self, image: Tensor) -> dict[str, Tensor]:
+    def forward(self, image: Tensor, content: Targets | None = None) -> dict[str, Tensor]:
         features = self.backbone(image)
         zero = image.new_zeros(())
-        content = [content_loss(features[layer], getattr(self, f"content_{layer}")) for layer in self.content_layers]
+        targets = content or {layer: getattr(self, f"content_{layer}") for layer in self.content_layers}
+        kept = [content_loss(features[layer], target) for layer, target in targets.items()]
         style = [
             style_loss(features[layer], getattr(self, f"style_{layer}"), self.gram_normalize)
             for layer in self.style_layers
         ]
         terms = {
-            "content": torch.stack(content).mean() if content else zero,
+            "content": torch.stack(kept).mean() if kept else zero,
             "style": torch.stack(style).mean() if style else zero,
             "tv": tv_loss(image),
         }

@@ -6,7 +6,7 @@ from typing import Any
 from pytorch_lightning import Callback, LightningModule, Trainer
 from tqdm import tqdm
 
-from nst.tasks.chunks import ChunkedTask, Row
+from nst.tasks.task import Row, Task
 from nst.text import say
 
 LINES = 6
@@ -17,7 +17,7 @@ class Progress(Callback):
     """Step, losses, seconds per step and the time that is left, at each stop of a task."""
 
     def on_train_start(self, trainer: Trainer, task: LightningModule) -> None:
-        assert isinstance(task, ChunkedTask)
+        assert isinstance(task, Task)
         self._first = task.step, task.seconds
         self._bar = tqdm(
             total=task.stops[-1],
@@ -32,7 +32,7 @@ class Progress(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, task: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        assert isinstance(task, ChunkedTask)
+        assert isinstance(task, Task)
         total = task.stops[-1]
         pace = (task.seconds - self._first[1]) / (task.step - self._first[0])
         news = f"{_losses(outputs)}  {pace:.3g} s/step"

@@ -19,7 +19,7 @@ from torch import Tensor
 from nst.errors import InputError
 from nst.files import write_whole
 from nst.imagefile import encode_jpeg, encode_png
-from nst.tasks.chunks import ChunkedTask, Row
+from nst.tasks.task import Row, Task
 from nst.tracking import Tracker
 
 PACKAGES = ("nst", "torch", "torchvision", "pytorch-lightning", "hydra-core", "omegaconf", "wandb", "pillow", "numpy")
@@ -69,7 +69,7 @@ class Record:
         write_whole(path, encode_jpeg(image))
         return path
 
-    def add_results(self, task: ChunkedTask) -> None:
+    def add_results(self, task: Task) -> None:
         """Write what the task made: result.png, with what it was made from in its text chunk `nst`, and its files."""
         picture, files = task.picture(), dict(task.files())
         if picture is not None:
@@ -161,7 +161,7 @@ class Recorder(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, task: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        assert isinstance(task, ChunkedTask)
+        assert isinstance(task, Task)
         self._tell(outputs)
         if task.step % self.image_every == 0 and task.step < task.stops[-1]:
             self._show(task)
@@ -175,11 +175,11 @@ class Recorder(Callback):
             raise KeyboardInterrupt
 
     def on_train_end(self, trainer: Trainer, task: LightningModule) -> None:
-        assert isinstance(task, ChunkedTask)
+        assert isinstance(task, Task)
         self._conclude(task)
         self.record.checkpoint.unlink(missing_ok=True)
 
-    def _conclude(self, task: ChunkedTask) -> None:
+    def _conclude(self, task: Task) -> None:
         self._tell({"step": task.step, "seconds": task.seconds} | task.figures())
         self._show(task)
 
@@ -193,7 +193,7 @@ class Recorder(Callback):
         self.record.add_row(row)
         self.tracker.log(int(row["step"]), {name: value for name, value in row.items() if name != "step"})
 
-    def _show(self, task: ChunkedTask) -> None:
+    def _show(self, task: Task) -> None:
         picture = task.picture()
         if picture is not None:
             path = self.record.add_picture(task.step, picture)

@@ -1,0 +1,66 @@
+"""What a run does: a LightningModule that owns what is optimised, counts its steps and shows what it has."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from pytorch_lightning import LightningModule
+from torch import Tensor
+
+from nst.errors import InputError
+
+Row = dict[str, float]
+"""One line of the record: step, seconds since the first step began, and named figures."""
+
+
+def stops(steps: int, *every: int) -> list[int]:
+    """The steps at which a run is looked at: every multiple of each of `every` below `steps`, and `steps`."""
+    return sorted({stop for period in every for stop in range(period, steps, period)} | {steps})
+
+
+class Task(LightningModule):
+    """Counts steps and seconds, which a checkpoint carries on.
+
+    `training_step` returns a Row of figures as they were after so many steps, or nothing where none is due.
+    """
+
+    strict_loading = False  # a checkpoint holds what is optimised, not the frozen networks
+
+    def __init__(self, stops: list[int]) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.stops = stops
+        self.step = 0
+        self.seconds = 0.0
+        """Since the first step began, of this run and of those it goes on from."""
+        self.stop_requested = False
+
+    def figures(self) -> dict[str, float]:
+        """Named figures as they are now; `loss/…` are kept in the record."""
+        raise NotImplementedError
+
+    def picture(self) -> Tensor | None:
+        """The image so far, (1, 3, H, W) in [0, 1], if the task makes one."""
+        return None
+
+    def files(self) -> Mapping[str, bytes]:
+        """What else the task made, by file name."""
+        return {}
+
+    def timings(self) -> dict[str, float]:
+        """What the record says of the task's speed besides seconds per step."""
+        return {}
+
+    def finite(self, figures: Mapping[str, Tensor | float]) -> dict[str, float]:
+        """Figures as numbers, for which the device is waited for. Raises InputError if one is infinite or no number."""
+        numbers = {name: float(value) for name, value in figures.items()}
+        if not all(map(math.isfinite, numbers.values())):
+            raise InputError(f"the loss is not finite at step {self.step}: lower the weights or the learning rate")
+        return numbers
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["progress"] = {"step": self.step, "seconds": self.seconds}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.step = checkpoint["progress"]["step"]
+        self.seconds = checkpoint["progress"]["seconds"]
