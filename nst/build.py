@@ -18,19 +18,28 @@ from nst.config import Adam, Config, Lbfgs, LineSearch, Mode
 from nst.distillation import Teacher
 from nst.errors import InputError
 from nst.files import Version, sha256, version
+from nst.generator import Generator
 from nst.image import noise
 from nst.imagefile import load, load_cover
 from nst.layers import resolve
 from nst.objective import Objective, Targets, content_targets, style_targets
-from nst.photos import load_folder
+from nst.photos import Draws, find_images, load_folder
 from nst.tasks.distill import HELD_OUT_SIDE, Distill
 from nst.tasks.task import Task, stops
+from nst.tasks.train import SHOWN, Train
 from nst.tasks.transfer import Transfer
 
 MEGAPIXEL = 1_000_000
 HELD_OUT_EVERY = 24
-"""One photograph in so many is held out of distillation, to measure on."""
-TERMS = {Mode.reconstruct: ("content",), Mode.texture: ("style",), Mode.transfer: ("content", "style")}
+"""One photograph in so many is held out of training a network, to measure on."""
+MOST_HELD_OUT = 16
+"""Images held out of training a generator, at most or so: they are painted whenever losses are told."""
+TERMS = {
+    Mode.reconstruct: ("content",),
+    Mode.texture: ("style",),
+    Mode.transfer: ("content", "style"),
+    Mode.train: ("content", "style"),
+}
 """What each mode compares the image with."""
 
 
@@ -45,11 +54,14 @@ class Experiment:
     """Network → {"path", "sha256"}."""
     originals: dict[str, Tensor] = field(default_factory=dict)
     """Role → the image as the run sees it, (1, 3, H, W) in [0, 1]."""
+    data: dict[str, Any] = field(default_factory=dict)
+    """What a network was trained on."""
 
 
 def build(config: Config, device: torch.device) -> Experiment:
     """Read the images and the weights and put the task together on a device. Raises InputError for what cannot work."""
-    return _distill(config) if config.mode is Mode.distill else _transfer(config, device)
+    made_by = {Mode.distill: _distill, Mode.train: _train}
+    return made_by.get(config.mode, _transfer)(config, device)
 
 
 def file_facts(path: Path) -> dict[str, str]:
@@ -73,20 +85,9 @@ def _transfer(config: Config, device: torch.device) -> Experiment:
     if config.init not in ("noise", "content", "style"):
         paths["init"] = _init_path(config.init)
     pixels = canvas if config.init == base else _start(config, paths, *canvas.shape[2:])
-    network = _Network(
-        config.backbone.name.value,
-        (*config.content_layers, *config.style_layers),
-        version(find(config.backbone.name.value, config.backbone.weights)),
-        config.backbone.pooling.value,
-        config.backbone.padding.value,
-        device,
-    )
-    backbone = _backbone(network)
+    network, backbone = _network(config, device)
     for role, image in {**images, "image": pixels}.items():
         _check_size(role, image, backbone)
-    # a record names the layers that were read, whatever they were called on the command line
-    config.content_layers = backbone.canonical(config.content_layers)
-    config.style_layers = backbone.canonical(config.style_layers)
     gram = config.style_loss.gram.value
     objective = Objective(
         backbone,
@@ -112,12 +113,94 @@ def _transfer(config: Config, device: torch.device) -> Experiment:
     )
 
 
+def _train(config: Config, device: torch.device) -> Experiment:
+    data, generator = config.data, config.generator
+    if data is None or generator is None:
+        raise InputError("mode=train needs data and generator, which conf/mode/train.yaml gives")
+    _check_terms(config, TERMS[Mode.train])
+    processes = config.trainer.processes * config.trainer.machines
+    if data.batch % processes:
+        raise InputError(f"data.batch={data.batch}: must be a multiple of the {processes} processes that share it")
+    paths, others = _training_images(data.dir)
+    held_out = paths[:: max(HELD_OUT_EVERY, len(paths) // MOST_HELD_OUT)]
+    kept = [path for path in paths if path not in set(held_out)]
+    if config.epochs:
+        config.steps = max(1, config.epochs * data.crops * len(kept) // data.batch)
+    style_path = samples.find("style", config.style or "")
+    style_read = _Read(version(style_path), config.style_size or data.size, config.alpha)
+    network, backbone = _network(config, device)
+    shown: Tensor = torch.cat([load_cover(path, data.size, data.size) for path in held_out]).to(device)
+    for role, image in {"style": _load(style_read), "crop": shown}.items():
+        _check_size(role, image, backbone)
+    gram = config.style_loss.gram.value
+    objective = Objective(
+        backbone,
+        {},
+        _style(network, style_read, tuple(config.style_layers), gram),
+        content_weight=config.content_weight,
+        style_weight=config.style_weight,
+        tv_weight=config.tv_weight,
+        gram_normalize=gram,
+    )
+    inputs = {"style": file_facts(style_path)}
+    task = Train(
+        Generator(generator.name.value, generator.width, generator.blocks).to(device),
+        objective,
+        config.content_layers,
+        Draws(kept, data.size, config.seed),
+        shown,
+        make_optimizer(config.optimizer, data.size**2),
+        stops(config.steps, config.tracking.loss_every, config.tracking.image_every),
+        batch=data.batch,
+        workers=data.workers,
+        facts={"style": inputs["style"]},
+    )
+    return Experiment(
+        task,
+        inputs=inputs,
+        weights={config.backbone.name.value: file_facts(backbone.weights)},
+        originals={"content": torch.cat(torch.split(shown[:SHOWN], 1), dim=3), "style": _load(style_read)},
+        data={"images": len(kept), "held_out": [str(path) for path in held_out], "not_images": others},
+    )
+
+
+def _training_images(folder: str | None) -> tuple[list[Path], int]:
+    if folder is None:
+        return [samples.find("data.dir", name) for name in samples.PHOTOGRAPHS], 0
+    path = Path(folder).expanduser()
+    if not path.is_dir():
+        raise InputError(f"data.dir={folder}: no such folder")
+    images, others = find_images(path)
+    if len(images) < 2:
+        raise InputError(
+            f"data.dir={folder}: {len(images)} images among {len(images) + others} files; at least 2 are needed, "
+            "one of them to be held out"
+        )
+    return images, others
+
+
+def _network(config: Config, device: torch.device) -> tuple["_Network", Backbone]:
+    """The backbone of a config; from here on the config, and so the record, has canonical layer names."""
+    network = _Network(
+        config.backbone.name.value,
+        (*config.content_layers, *config.style_layers),
+        version(find(config.backbone.name.value, config.backbone.weights)),
+        config.backbone.pooling.value,
+        config.backbone.padding.value,
+        device,
+    )
+    backbone = _backbone(network)
+    config.content_layers = backbone.canonical(config.content_layers)
+    config.style_layers = backbone.canonical(config.style_layers)
+    return network, backbone
+
+
 @dataclass(frozen=True)
 class _Read:
     """An image file, and how it is read."""
 
     file: Version
-    size: int
+    size: int | None
     alpha: str
 
 
@@ -156,7 +239,7 @@ def _style(network: _Network, image: _Read, layers: tuple[str, ...], normalize: 
     return style_targets(_backbone(network), _load(image).to(network.device), layers, normalize)
 
 
-def _distill(config: Config) -> Experiment:
+def _distill(config: Config, device: torch.device) -> Experiment:
     settings = config.distill
     if settings is None or not settings.teachers:
         raise InputError("mode=distill needs distill.teachers")
@@ -205,7 +288,7 @@ def make_optimizer(config: Any, pixels: int) -> Callable[[Iterable[nn.Parameter]
 def _check_terms(config: Config, terms: tuple[str, ...]) -> None:
     mode = config.mode.value
     for role, image, layers in (
-        ("content", config.content, config.content_layers),
+        ("content", config.content or config.data, config.content_layers),
         ("style", config.style, config.style_layers),
     ):
         if role in terms and image is None:

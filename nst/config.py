@@ -28,6 +28,9 @@ class Mode(Enum):
     reconstruct = "reconstruct"
     texture = "texture"
     transfer = "transfer"
+    train = "train"
+    stylize = "stylize"
+    export = "export"
     distill = "distill"
 
 
@@ -61,6 +64,20 @@ class Padding(Enum):
     zeros = "zeros"
     reflect = "reflect"
     replicate = "replicate"
+
+
+class GeneratorName(Enum):
+    """The networks of nst.generator."""
+
+    johnson = "johnson"
+    cyclegan = "cyclegan"
+
+
+class Precision(Enum):
+    """What a network is trained in; the Gram matrix stays in float32."""
+
+    float32 = "float32"
+    bfloat16 = "bfloat16"
 
 
 class LineSearch(Enum):
@@ -119,6 +136,24 @@ class Backbone:
 
 
 @dataclass
+class Generator:
+    name: GeneratorName = key(MISSING, "johnson or cyclegan; chosen by the group")
+    width: int = key(MISSING, "channels of the first layer", at_least=1, at_most=1024)
+    blocks: int = key(MISSING, "residual blocks", at_least=0, at_most=100)
+
+
+@dataclass
+class Data:
+    """What a generator is trained on."""
+
+    dir: str | None = key(None, "folder of images, at any depth; null: the bundled photographs")
+    size: int = key(256, "pixels a side of a crop", at_least=16, at_most=4096)
+    batch: int = key(4, "crops a step, of all processes together", at_least=1)
+    crops: int = key(1, "crops of each image in an epoch", at_least=1)
+    workers: int = key(2, "processes that read images ahead; 0: none", at_least=0)
+
+
+@dataclass
 class Optimizer:
     name: str = key(MISSING, "lbfgs or adam; chosen by the group")
 
@@ -142,6 +177,9 @@ class Adam(Optimizer):
 @dataclass
 class Trainer:
     accelerator: Accelerator = key(Accelerator.auto, "auto takes a GPU if there is one")
+    processes: int = key(1, "processes on each machine that train together, one a GPU; of mode=train", at_least=1)
+    machines: int = key(1, "machines that train together; of mode=train", at_least=1)
+    precision: Precision = key(Precision.float32, "bfloat16 is faster on a GPU; of mode=train")
     checkpoint_minutes: float = key(1.0, "minutes between checkpoints: what a killed run loses at most", above=0)
 
 
@@ -180,7 +218,7 @@ class Distill:
 
 @dataclass
 class Config:
-    mode: Mode = key(MISSING, "reconstruct, texture, transfer or distill; chosen by the group")
+    mode: Mode = key(MISSING, "reconstruct, texture, transfer, train, stylize, export or distill; chosen by the group")
     content: str | None = key("chelsea", "content image: a path, or the name of a sample")
     style: str | None = key("swirl", "style image: a path, or the name of a sample")
     pair: list[str] | None = key(
@@ -195,7 +233,10 @@ class Config:
     style_loss: StyleLoss = key(StyleLoss, "how style is compared")
     init: str = key("content", "where the image starts: noise, content, style or a path")
     steps: int = key(200, "optimiser steps", at_least=1, at_most=1_000_000)
-    size: int = key(384, "longest side of the result, pixels", at_least=1, at_most=16384)
+    epochs: int | None = key(
+        None, "passes over the images that a generator is trained on, in place of steps", at_least=1
+    )
+    size: int | None = key(384, "longest side of the result, pixels; null: the image's own", at_least=1, at_most=16384)
     style_size: int | None = key(
         None, "longest side of the style image, pixels; null: as size", at_least=1, at_most=16384
     )
@@ -206,6 +247,9 @@ class Config:
     resume: str | None = key(None, "a checkpoint to go on from, with the same keys otherwise")
     backbone: Backbone = key(Backbone, "the frozen network that sees the images")
     optimizer: Optimizer = key(Optimizer, "how the loss is minimised")
+    generator: Generator | None = key(None, "of mode=train only: the network that is trained")
+    data: Data | None = key(None, "of mode=train only: what it is trained on")
+    checkpoint: str | None = key(None, "of stylize and export: a trained generator, its file or its run's folder")
     trainer: Trainer = key(Trainer, "where it runs")
     tracking: Tracking = key(Tracking, "what is told to whom")
     distill: Distill | None = key(None, "of mode=distill only")

@@ -66,6 +66,7 @@ def execute(config: Config, folder: Path, labels: Labels, began: float) -> dict[
     facts: dict[str, Any] = {"command": labels.command, "overrides": labels.overrides}
     facts |= {"name": f"{config.mode.value} {name}", "config": resolved}
     facts |= {"inputs": experiment.inputs, "weights": experiment.weights, "device": device_facts(device)}
+    facts |= {"data": experiment.data} if experiment.data else {}
     record = Record(folder, facts)
     tracker = _tracker(config, resolved, facts["name"], folder, labels.sweep)
     record.open()
@@ -91,7 +92,7 @@ def execute(config: Config, folder: Path, labels: Labels, began: float) -> dict[
             "seconds_per_step": task.seconds / max(task.step, 1),
             "steps_seconds": task.seconds,
             "total_seconds": time.perf_counter() - began,
-        }
+        } | task.timings()
         peak = peak_memory_mb(device)
         losses = {key: value for key, value in (record.rows or [{}])[-1].items() if key.startswith("loss/")}
         summary = losses | timings | {"peak_memory_mb": peak, "status": status}

@@ -37,6 +37,29 @@ def load_cover(path: Path, height: int, width: int, alpha: str = "white") -> Ten
     return _to_tensor(ImageOps.fit(_open(path, alpha), (width, height), Image.Resampling.LANCZOS))
 
 
+def load_crop(path: Path, side: int, scale: float, top: float, left: float) -> Tensor:
+    """A square part of an image file as (3, side, side), uint8; else as `load`.
+
+    scale, top, left: in [0, 1]. The part is from `side` pixels (0) to as many as the image's shorter side has (1), and
+    lies from the top left (0) to the bottom right (1).
+    """
+    image = _open(path, "white")
+    shorter = min(image.size)
+    span = min(side + scale * (shorter - side), shorter)
+    x, y = left * (image.width - span), top * (image.height - span)
+    part = image.resize((side, side), Image.Resampling.LANCZOS, box=(x, y, x + span, y + span))
+    return torch.from_numpy(np.array(part)).permute(2, 0, 1)
+
+
+def is_image(path: Path) -> bool:
+    """Whether Pillow knows a file for an image by its first bytes."""
+    try:
+        with warnings.catch_warnings(), Image.open(path):
+            return True
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return False
+
+
 def encode_png(image: Tensor, text: Mapping[str, str]) -> bytes:
     """A (1, 3, H, W) image in [0, 1] as the bytes of a PNG file, with `text` in its text chunks."""
     chunks = PngInfo()

@@ -70,3 +70,8 @@ class Objective(nn.Module):
             "tv": tv_loss(image),
         }
         return terms | {"total": sum((self.weights[name] * term for name, term in terms.items()), zero)}
+
+    def named(self, terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Raw terms as `loss/…` and what they contribute to the total as `weighted/…`."""
+        weighted = {f"weighted/{name}": weight * terms[name] for name, weight in self.weights.items()}
+        return {f"loss/{name}": terms[name] for name in ("total", *self.weights)} | weighted

@@ -1,13 +1,16 @@
-"""Photographs to train on: a folder in memory, and random crops of it."""
+"""Photographs to train on: a folder in memory or on disk, and random crops of it."""
 
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.utils.data import Dataset, Sampler
 from torchvision.transforms import v2
 
 from nst.errors import InputError
-from nst.imagefile import load
+from nst.imagefile import is_image, load, load_crop
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 
@@ -60,3 +63,55 @@ def add_noise(images: Tensor) -> Tensor:
     shape = (len(images), 1, 1, 1)
     amount = 0.6 * torch.rand(shape).square() * (torch.rand(shape) < 0.35)
     return images * (1 - amount) + amount * torch.rand_like(images)
+
+
+def find_images(folder: Path) -> tuple[list[Path], int]:
+    """All images in a folder, at any depth, sorted; and how many other files there are. Hidden files are left out."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    images = [path for path in paths if is_image(path)]
+    return images, len(paths) - len(images)
+
+
+class Draws(Dataset[tuple[Tensor, int]]):
+    """An endless shuffled series of random crops (3, side, side), uint8, of images; the same for the same seed.
+
+    The crop at a position depends on nothing but the position: not on workers, ranks or where a run was resumed. Every
+    len(paths) positions are one pass over all images. With each crop comes the number of images that could not be read
+    and were passed over for it.
+    """
+
+    def __init__(self, paths: Sequence[Path], side: int, seed: int) -> None:
+        self.paths, self.side, self.seed = list(paths), side, seed
+        self._order = lru_cache(maxsize=2)(self._shuffled)
+
+    def _shuffled(self, epoch: int) -> list[int]:
+        return torch.randperm(len(self.paths), generator=_generator(self.seed, epoch)).tolist()
+
+    def __getitem__(self, position: int) -> tuple[Tensor, int]:
+        epoch, place = divmod(position, len(self.paths))
+        scale, top, left, mirrored = torch.rand(4, generator=_generator(self.seed + 1, position)).tolist()
+        for unreadable in range(len(self.paths)):
+            path = self.paths[self._order(epoch)[(place + unreadable) % len(self.paths)]]
+            try:
+                crop = load_crop(path, self.side, scale, top, left)
+            except InputError:
+                continue
+            return (crop.flip(2) if mirrored < 0.5 else crop).contiguous(), unreadable
+        raise InputError("none of the images to train on can be read to its end")
+
+
+def _generator(seed: int, number: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed * 2**32 + number)
+
+
+class Positions(Sampler[int]):
+    """Of the positions from `start` to before `stop` those of one process of several that share every batch."""
+
+    def __init__(self, start: int, stop: int, rank: int = 0, processes: int = 1) -> None:
+        self._positions = range(start + rank, stop, processes)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._positions)
+
+    def __len__(self) -> int:
+        return len(self._positions)

@@ -33,6 +33,8 @@ class Progress(Callback):
         self, trainer: Trainer, task: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         assert isinstance(task, Task)
+        if not outputs:  # no row is due
+            return
         total = task.stops[-1]
         pace = (task.seconds - self._first[1]) / (task.step - self._first[0])
         news = f"{_losses(outputs)}  {pace:.3g} s/step"

@@ -162,7 +162,8 @@ class Recorder(Callback):
         self, trainer: Trainer, task: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         assert isinstance(task, Task)
-        self._tell(outputs)
+        if outputs:
+            self._tell(outputs)
         if task.step % self.image_every == 0 and task.step < task.stops[-1]:
             self._show(task)
         if task.stop_requested or time.monotonic() - self._saved_at > self.checkpoint_every:

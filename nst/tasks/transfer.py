@@ -71,7 +71,7 @@ class Transfer(ChunkedTask):
         else:
             for _ in range(steps):
                 optimizer.step(closure)
-        return self.named(first)
+        return self.objective.named(first)
 
     def _evaluate(self) -> None:
         terms = self.objective(self.pixels)
@@ -81,11 +81,6 @@ class Transfer(ChunkedTask):
         self._evaluated = {name: term.detach() for name, term in terms.items()}
         self._evaluated_at.copy_(self.pixels.detach())
 
-    def named(self, terms: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Raw terms as `loss/…` and what they contribute to the total as `weighted/…`."""
-        weighted = {f"weighted/{name}": weight * terms[name] for name, weight in self.objective.weights.items()}
-        return {f"loss/{name}": terms[name] for name in ("total", *self.objective.weights)} | weighted
-
     @torch.no_grad()
     def picture(self) -> Tensor:
         """The image so far, (1, 3, H, W) in [0, 1]. Clamped only here: inside a step it would mislead L-BFGS."""
@@ -94,7 +89,7 @@ class Transfer(ChunkedTask):
     @torch.no_grad()
     def figures(self) -> dict[str, float]:
         """The losses of `picture()`."""
-        return {name: float(value) for name, value in self.named(self.objective(self.picture())).items()}
+        return {name: float(value) for name, value in self.objective.named(self.objective(self.picture())).items()}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)

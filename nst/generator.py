@@ -1,0 +1,203 @@
+"""Feed-forward generators: networks that paint any image in the one style they were trained for."""
+
+import json
+import pickle
+from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nst.errors import InputError
+
+DESCRIPTION = "nst"
+"""Key of a generator's description, JSON, in the metadata of its file."""
+
+
+class InstanceNorm(nn.InstanceNorm2d):
+    """Instance normalisation (Ulyanov et al. 2016), which can hold on to statistics, for tiles of one image.
+
+    Tiles that were each normalised by themselves would differ in colour and contrast where they meet.
+    """
+
+    measuring = False
+    """Whether the next batch is taken for parts of one image, and its statistics held from then on."""
+    held: tuple[Tensor, Tensor] | None = None
+    """Mean and variance of each channel, (C) and (C), that stand in for the image's own."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.measuring:
+            variance, mean = torch.var_mean(x.float(), (0, 2, 3), correction=0)
+            self.held = mean, variance
+        if self.held is None:
+            return super().forward(x)
+        return F.batch_norm(x, *self.held, self.weight, self.bias, training=False, eps=self.eps)
+
+
+class Residual(nn.Module):
+    """R of the papers: two 3×3 convolutions, whose result is added to what came in."""
+
+    def __init__(self, channels: int, affine: bool) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            _convolution(channels, channels, 3),
+            InstanceNorm(channels, affine=affine),
+            nn.ReLU(),
+            _convolution(channels, channels, 3),
+            InstanceNorm(channels, affine=affine),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.body(x)
+
+
+def _convolution(given: int, wanted: int, side: int, stride: int = 1, reflect: bool = True) -> nn.Conv2d:
+    padding = "reflect" if reflect else "zeros"
+    return nn.Conv2d(given, wanted, side, stride, padding=side // 2, padding_mode=padding)  # type: ignore[arg-type]
+
+
+def _normed(convolution: nn.Module, channels: int, affine: bool) -> list[nn.Module]:
+    return [convolution, InstanceNorm(channels, affine=affine), nn.ReLU()]
+
+
+def johnson(width: int = 32, blocks: int = 5) -> nn.Sequential:
+    """The image transformation network of Johnson et al. 2016 (supplementary material, table 1).
+
+    With instance normalisation (Ulyanov et al. 2016), reflect padding, and nearest-neighbour upsampling before a
+    convolution where the paper has fractional strides (Odena et al. 2016: no checkerboard).
+    """
+    w = width
+
+    def up(given: int, wanted: int) -> nn.Sequential:
+        convolution = _convolution(given, wanted, 3)
+        return nn.Sequential(nn.Upsample(scale_factor=2, mode="nearest"), *_normed(convolution, wanted, True))
+
+    layers: dict[str, nn.Module] = {
+        f"c9s1-{w}": nn.Sequential(*_normed(_convolution(3, w, 9), w, True)),
+        f"d{2 * w}": nn.Sequential(*_normed(_convolution(w, 2 * w, 3, 2), 2 * w, True)),
+        f"d{4 * w}": nn.Sequential(*_normed(_convolution(2 * w, 4 * w, 3, 2), 4 * w, True)),
+    }
+    layers |= {f"R{4 * w}_{block}": Residual(4 * w, affine=True) for block in range(1, blocks + 1)}
+    layers |= {f"u{2 * w}": up(4 * w, 2 * w), f"u{w}": up(2 * w, w), "c9s1-3": _convolution(w, 3, 9)}
+    return nn.Sequential(OrderedDict(layers))
+
+
+def cyclegan(width: int = 64, blocks: int = 9) -> nn.Sequential:
+    """The generator of Zhu et al. 2017 (section 7.2): 6 blocks for images of 128 px, 9 for 256 px and more."""
+    w = width
+
+    def up(given: int, wanted: int) -> nn.Sequential:
+        convolution = nn.ConvTranspose2d(given, wanted, 3, 2, padding=1, output_padding=1)
+        return nn.Sequential(*_normed(convolution, wanted, False))
+
+    layers: dict[str, nn.Module] = {
+        f"c7s1-{w}": nn.Sequential(*_normed(_convolution(3, w, 7), w, False)),
+        f"d{2 * w}": nn.Sequential(*_normed(_convolution(w, 2 * w, 3, 2, reflect=False), 2 * w, False)),
+        f"d{4 * w}": nn.Sequential(*_normed(_convolution(2 * w, 4 * w, 3, 2, reflect=False), 4 * w, False)),
+    }
+    layers |= {f"R{4 * w}_{block}": Residual(4 * w, affine=False) for block in range(1, blocks + 1)}
+    layers |= {f"u{2 * w}": up(4 * w, 2 * w), f"u{w}": up(2 * w, w), "c7s1-3": _convolution(w, 3, 7)}
+    network = nn.Sequential(OrderedDict(layers))
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.normal_(module.weight, 0, 0.02)
+            nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+    return network
+
+
+GENERATORS = {"johnson": johnson, "cyclegan": cyclegan}
+
+
+class Generator(nn.Module):
+    """Image (B, 3, H, W) in [0, 1] → the same painted, of the same size, in [0, 1].
+
+    name: a key of GENERATORS. width: channels of its first layer. blocks: residual blocks.
+    """
+
+    def __init__(self, name: str, width: int, blocks: int) -> None:
+        super().__init__()
+        self.description = {"name": name, "width": width, "blocks": blocks}
+        self.blocks = blocks
+        self.network = GENERATORS[name](width, blocks).to(memory_format=torch.channels_last)
+
+    def forward(self, image: Tensor) -> Tensor:
+        x = (2 * image - 1).contiguous(memory_format=torch.channels_last)
+        painted = (self.network(x).tanh() + 1) / 2
+        # two strides of 2 round up
+        return painted[..., : image.shape[2], : image.shape[3]]
+
+    @property
+    def radius(self) -> int:
+        """Pixels around a place that its result depends on, at most, apart from the statistics of the whole image."""
+        first, strided, residual, last = 4, 1 + 2, 2 * 4, 2 + 4 + 4
+        return first + strided + residual * self.blocks + last
+
+    @property
+    def norms(self) -> list[InstanceNorm]:
+        """The layers that look at the whole image."""
+        return [module for module in self.modules() if isinstance(module, InstanceNorm)]
+
+    @property
+    def smallest_side(self) -> int:
+        """Pixels a side of the smallest image it takes: reflection needs more than it pads."""
+        return 5
+
+
+def encode(generator: Generator, facts: Mapping[str, Any]) -> bytes:
+    """A generator as the bytes of a .safetensors file, described by its metadata together with `facts`, JSON."""
+    tensors = {name: value.detach().cpu().contiguous() for name, value in generator.network.state_dict().items()}
+    return save(tensors, {DESCRIPTION: json.dumps({"generator": generator.description} | dict(facts))})
+
+
+def load(path: Path) -> tuple[Generator, dict[str, Any]]:
+    """The generator in a .safetensors file or in the checkpoint of a run that trains one, and its description.
+
+    Nothing but tensors and plain values is read: no code in a file is run. Raises InputError for any other file.
+    """
+    description, tensors = _read_safetensors(path) if path.suffix == ".safetensors" else _read_checkpoint(path)
+    made = description.get("generator")
+    try:
+        with torch.device("meta"):
+            generator = Generator(**made)  # type: ignore[arg-type]
+        generator.network.load_state_dict(tensors, assign=True)
+    except (TypeError, KeyError, RuntimeError, ValueError) as error:
+        reason = str(error).strip().splitlines()[-1].strip() if isinstance(error, RuntimeError) else f"is {made}"
+        raise InputError(f"checkpoint={path}: its tensors are not those of the generator it says: {reason}") from None
+    return generator.to(memory_format=torch.channels_last).requires_grad_(False).eval(), description
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"checkpoint={path}: not a whole .safetensors file ({error})") from None
+    if DESCRIPTION not in metadata:
+        raise InputError(f"checkpoint={path}: holds no generator of nst: it was not written by mode=train")
+    return json.loads(metadata[DESCRIPTION]), tensors
+
+
+def _read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError, ValueError, KeyError):
+        raise InputError(
+            f"checkpoint={path}: no generator: expected generator.safetensors, .onnx or a checkpoint of mode=train"
+        ) from None
+    config = saved.get("config") if isinstance(saved, dict) else None
+    if not isinstance(config, dict) or config.get("mode") != "train":
+        mode = config.get("mode") if isinstance(config, dict) else None
+        made = f"a run of mode={mode}" if mode else "no run of nst"
+        raise InputError(f"checkpoint={path}: of {made}; a generator is trained with mode=train")
+    tensors = {
+        name.removeprefix("generator.network."): value
+        for name, value in saved["state_dict"].items()
+        if name.startswith("generator.network.")
+    }
+    return {"generator": config["generator"], "style": config["style"]}, tensors

@@ -1,0 +1,143 @@
+"""Training a generator: one style, any content."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.utils.data import DataLoader
+
+from nst.generator import Generator, encode
+from nst.objective import Objective, Targets, content_targets
+from nst.photos import Draws, Positions
+from nst.tasks.task import Row, Task
+
+SHOWN = 4
+"""Held-out images side by side in the picture."""
+
+
+class Train(Task):
+    """Owns a generator and minimises an objective over what it paints (Johnson et al. 2016).
+
+    objective: with the style as its target; each batch brings its own content. held_out: (N, 3, H, W) in [0, 1], of
+    which losses and pictures are told. batch: crops a step, of all processes together. facts: what the file of the
+    generator says besides its shape.
+    """
+
+    held_out: Tensor
+    passed_over: Tensor
+
+    def __init__(
+        self,
+        generator: Generator,
+        objective: Objective,
+        content_layers: list[str],
+        draws: Draws,
+        held_out: Tensor,
+        make_optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
+        stops: list[int],
+        batch: int = 4,
+        workers: int = 2,
+        facts: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(stops)
+        self.generator = generator
+        self.objective = objective
+        self.content_layers = content_layers
+        self.draws = draws
+        self.batch, self.workers = batch, workers
+        self._make_optimizer = make_optimizer
+        self._facts = dict(facts or {})
+        self._due = {0, *stops}
+        self._clock: float | None = None
+        self.register_buffer("held_out", held_out, persistent=False)
+        self.register_buffer("passed_over", torch.zeros((), dtype=torch.long))
+        self._held_out_content: list[Targets] = []
+
+    def configure_optimizers(self) -> Optimizer:
+        return self._make_optimizer(self.generator.parameters())
+
+    def train_dataloader(self) -> Iterable[tuple[Tensor, Tensor]]:
+        return _Batches(self)
+
+    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Row | None:
+        row = self._row() if self.step in self._due else None
+        crops, passed_over = batch
+        images = crops.float() / 255
+        optimizer: Any = self.optimizers()
+        terms = self.objective(self.generator(images), self._content(images))
+        optimizer.zero_grad()
+        self.manual_backward(terms["total"])
+        optimizer.step()
+        self.passed_over += passed_over.sum()
+        self.step += 1
+        assert self._clock is not None
+        self.seconds = time.perf_counter() - self._clock
+        return row
+
+    def _row(self) -> Row:
+        figures = self.finite(self.figures())  # waits for the device
+        if self._clock is None:
+            self._clock = time.perf_counter() - self.seconds
+        return {"step": self.step, "seconds": time.perf_counter() - self._clock} | figures
+
+    def _content(self, images: Tensor) -> Targets:
+        return content_targets(self.objective.backbone, images, self.content_layers)
+
+    @torch.no_grad()
+    def figures(self) -> dict[str, float]:
+        """Raw losses of the held-out images as they are painted, means over them; and the weighted terms."""
+        images = torch.split(self.held_out, self.batch)
+        if not self._held_out_content:
+            self._held_out_content = [self._content(each) for each in images]
+        sums: dict[str, float] = {}
+        for each, content in zip(images, self._held_out_content, strict=True):
+            for name, value in self.objective.named(self.objective(self.generator(each), content)).items():
+                sums[name] = sums.get(name, 0.0) + float(value) * len(each) / len(self.held_out)
+        return sums
+
+    @torch.no_grad()
+    def picture(self) -> Tensor:
+        """Held-out images as they are painted, side by side, (1, 3, H, N·W) in [0, 1]."""
+        return torch.cat([self.generator(each[None]) for each in self.held_out[:SHOWN]], dim=3)
+
+    def files(self) -> dict[str, bytes]:
+        """generator.safetensors, for mode=stylize and mode=export."""
+        return {"generator.safetensors": encode(self.generator, self._facts | {"steps": self.step})}
+
+    def timings(self) -> dict[str, float]:
+        return {"images_per_second": self.step * self.batch / self.seconds if self.seconds else 0.0}
+
+    def data_facts(self) -> dict[str, int]:
+        """What the record says of the data when the run has ended."""
+        return {"passed_over": int(self.passed_over)}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_save_checkpoint(checkpoint)
+        kept = ("generator.", "passed_over")
+        state = checkpoint["state_dict"]
+        checkpoint["state_dict"] = {name: value for name, value in state.items() if name.startswith(kept)}
+
+
+class _Batches:
+    """The batches that are left, of this process, whenever asked."""
+
+    def __init__(self, task: Train) -> None:
+        self.task = task
+
+    def __iter__(self) -> Iterator[Any]:
+        task, trainer = self.task, self.task.trainer
+        positions = Positions(
+            task.step * task.batch, task.stops[-1] * task.batch, trainer.global_rank, trainer.world_size
+        )
+        return iter(
+            DataLoader(
+                task.draws,
+                batch_size=task.batch // trainer.world_size,
+                sampler=positions,
+                num_workers=task.workers,
+                pin_memory=task.device.type == "cuda",
+            )
+        )
