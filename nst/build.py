@@ -10,21 +10,24 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nst import samples
+from nst import onnx, samples, tiles
 from nst.backbones import Backbone
 from nst.backbones.networks import slim
 from nst.backbones.weights import OFFICIAL, find
-from nst.config import Adam, Config, Lbfgs, LineSearch, Mode
+from nst.config import Adam, Colours, Config, Lbfgs, LineSearch, Mode
 from nst.distillation import Teacher
 from nst.errors import InputError
-from nst.files import Version, sha256, version
+from nst.files import CHECKPOINT, Version, sha256, version
 from nst.generator import Generator
+from nst.generator import load as load_generator
 from nst.image import noise
 from nst.imagefile import load, load_cover
 from nst.layers import resolve
 from nst.objective import Objective, Targets, content_targets, style_targets
 from nst.photos import Draws, find_images, load_folder
 from nst.tasks.distill import HELD_OUT_SIDE, Distill
+from nst.tasks.export import Export
+from nst.tasks.stylize import Stylize, results_of
 from nst.tasks.task import Task, stops
 from nst.tasks.train import SHOWN, Train
 from nst.tasks.transfer import Transfer
@@ -60,7 +63,7 @@ class Experiment:
 
 def build(config: Config, device: torch.device) -> Experiment:
     """Read the images and the weights and put the task together on a device. Raises InputError for what cannot work."""
-    made_by = {Mode.distill: _distill, Mode.train: _train}
+    made_by = {Mode.distill: _distill, Mode.train: _train, Mode.stylize: _stylize, Mode.export: _export}
     return made_by.get(config.mode, _transfer)(config, device)
 
 
@@ -162,6 +165,61 @@ def _train(config: Config, device: torch.device) -> Experiment:
         originals={"content": torch.cat(torch.split(shown[:SHOWN], 1), dim=3), "style": _load(style_read)},
         data={"images": len(kept), "held_out": [str(path) for path in held_out], "not_images": others},
     )
+
+
+def _stylize(config: Config, device: torch.device) -> Experiment:
+    path = _generator_file(config)
+    if path.suffix == ".onnx":
+        paint, description = onnx.load(path)
+    else:
+        generator, description = load_generator(path)
+        generator.to(device)
+
+        def paint(image: Tensor) -> Tensor:
+            return tiles.paint(generator, image, config.tile)
+
+    if config.content is None:
+        raise InputError("mode=stylize needs content=: a file, a folder or the name of a sample")
+    options = config.size, config.alpha, config.colours is Colours.content
+    weights = {"generator": file_facts(path)}
+    data: dict[str, Any] = {"generator": description}
+    folder = Path(config.content).expanduser()
+    if not folder.is_dir():
+        content = samples.find("content", config.content)
+        return Experiment(
+            Stylize(paint, {"result.png": content}, *options, alone=True),
+            inputs={"content": file_facts(content)},
+            weights=weights,
+            originals={"content": load(content, config.size, config.alpha)},
+            data=data,
+        )
+    images, others = find_images(folder)
+    if not images:
+        raise InputError(f"content={config.content}: no image among its {others} files")
+    data |= {"images": len(images), "not_images": others}
+    return Experiment(Stylize(paint, results_of(folder, images), *options), weights=weights, data=data)
+
+
+def _export(config: Config, device: torch.device) -> Experiment:
+    path = _generator_file(config)
+    if path.suffix == ".onnx":
+        raise InputError(f"checkpoint={path}: is ONNX already")
+    onnx.require()
+    generator, description = load_generator(path)
+    return Experiment(Export(generator, description), weights={"generator": file_facts(path)})
+
+
+def _generator_file(config: Config) -> Path:
+    """The file that `checkpoint` means: itself, or what a run of mode=train left in its folder."""
+    if config.checkpoint is None:
+        raise InputError(f"mode={config.mode.value} needs checkpoint=: what mode=train made, or the folder of its run")
+    path = Path(config.checkpoint).expanduser()
+    if path.is_dir():
+        names = ("generator.safetensors", CHECKPOINT, "generator.onnx")
+        path = next((path / name for name in names if (path / name).is_file()), path / names[0])
+    if not path.is_file():
+        raise InputError(f"checkpoint={config.checkpoint}: no file {path}")
+    return path
 
 
 def _training_images(folder: str | None) -> tuple[list[Path], int]:

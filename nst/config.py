@@ -73,6 +73,13 @@ class GeneratorName(Enum):
     cyclegan = "cyclegan"
 
 
+class Colours(Enum):
+    """Whose colours a painted image has."""
+
+    style = "style"
+    content = "content"
+
+
 class Precision(Enum):
     """What a network is trained in; the Gram matrix stays in float32."""
 
@@ -250,6 +257,8 @@ class Config:
     generator: Generator | None = key(None, "of mode=train only: the network that is trained")
     data: Data | None = key(None, "of mode=train only: what it is trained on")
     checkpoint: str | None = key(None, "of stylize and export: a trained generator, its file or its run's folder")
+    colours: Colours = key(Colours.style, "of stylize: style, or content to keep the content's own")
+    tile: int = key(2048, "of stylize: longest side painted at once; larger images are painted in tiles", at_least=1)
     trainer: Trainer = key(Trainer, "where it runs")
     tracking: Tracking = key(Tracking, "what is told to whom")
     distill: Distill | None = key(None, "of mode=distill only")

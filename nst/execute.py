@@ -20,9 +20,9 @@ from nst.build import Experiment, build
 from nst.commandline import Labels
 from nst.config import Config, TrackerName
 from nst.errors import InputError, one_line
-from nst.files import read_record
+from nst.files import CHECKPOINT, read_record
 from nst.progress import Progress
-from nst.record import CHECKPOINT, Record, Recorder, device_facts, peak_memory_mb
+from nst.record import Record, Recorder, device_facts, peak_memory_mb
 from nst.tasks.task import Task
 from nst.text import say
 from nst.tracking import NoTracker, Tracker, WandbTracker, require_wandb
@@ -88,6 +88,8 @@ def execute(config: Config, folder: Path, labels: Labels, began: float) -> dict[
     finally:
         if status != "failed":
             record.add_results(task)
+            if experiment.data or task.data_facts():
+                record.facts["data"] = experiment.data | task.data_facts()
         timings |= {
             "seconds_per_step": task.seconds / max(task.step, 1),
             "steps_seconds": task.seconds,

@@ -7,6 +7,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+CHECKPOINT = "checkpoint.ckpt"
+"""In a run's folder while it is not finished."""
 Version = tuple[Path, int, int]
 """A file as it is now: path, time of last change in nanoseconds, size in bytes."""
 

@@ -25,11 +25,17 @@ def load(path: Path, size: int | None = None, alpha: str = "white") -> Tensor:
     not a whole image.
     """
     image = _open(path, alpha)
-    if size is None:
-        return _to_tensor(image)
-    scale = size / max(image.size)
-    width, height = (max(1, round(side * scale)) for side in image.size)
-    return _to_tensor(image.resize((width, height), Image.Resampling.LANCZOS))
+    return _to_tensor(image.resize(_fitted(image.size, size), Image.Resampling.LANCZOS))
+
+
+def load_opacity(path: Path, size: int | None = None) -> Tensor | None:
+    """How opaque an image file is, (1, 1, H, W) in [0, 1], scaled as by `load`; None if it has no transparency."""
+    with Image.open(path) as image:
+        if not image.has_transparency_data:
+            return None
+        opacity = ImageOps.exif_transpose(image).convert("RGBA").getchannel("A")
+    resized = opacity.resize(_fitted(opacity.size, size), Image.Resampling.LANCZOS)
+    return torch.from_numpy(np.array(resized))[None, None].float() / 255
 
 
 def load_cover(path: Path, height: int, width: int, alpha: str = "white") -> Tensor:
@@ -61,7 +67,7 @@ def is_image(path: Path) -> bool:
 
 
 def encode_png(image: Tensor, text: Mapping[str, str]) -> bytes:
-    """A (1, 3, H, W) image in [0, 1] as the bytes of a PNG file, with `text` in its text chunks."""
+    """A (1, 3 or 4, H, W) image in [0, 1] as the bytes of a PNG file, with `text` in its text chunks."""
     chunks = PngInfo()
     for name, value in text.items():
         chunks.add_text(name, value)
@@ -69,8 +75,20 @@ def encode_png(image: Tensor, text: Mapping[str, str]) -> bytes:
 
 
 def encode_jpeg(image: Tensor) -> bytes:
-    """A (1, 3, H, W) image in [0, 1] as the bytes of a JPEG file of quality 90."""
-    return _encode(image, format="JPEG", quality=90)
+    """A (1, 3 or 4, H, W) image in [0, 1] as the bytes of a JPEG file of quality 90, without its transparency."""
+    return _encode(image[:, :3], format="JPEG", quality=90)
+
+
+def encode_as(suffix: str, image: Tensor) -> bytes:
+    """A (1, 3 or 4, H, W) image in [0, 1] as the bytes of a .png, .jpg, .jpeg or .webp file."""
+    kind = {".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}.get(suffix.lower(), "PNG")
+    return _encode(image[:, :3] if kind == "JPEG" else image, format=kind, **({} if kind == "PNG" else {"quality": 95}))
+
+
+def _fitted(sides: tuple[int, int], size: int | None) -> tuple[int, int]:
+    """Width and height with a longest side of `size` pixels, or as they are."""
+    scale = size / max(sides) if size else 1.0
+    return max(1, round(sides[0] * scale)), max(1, round(sides[1] * scale))
 
 
 def _open(path: Path, alpha: str) -> Image.Image:

@@ -17,14 +17,12 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from nst.errors import InputError
-from nst.files import write_whole
+from nst.files import CHECKPOINT, write_whole
 from nst.imagefile import encode_jpeg, encode_png
 from nst.tasks.task import Row, Task
 from nst.tracking import Tracker
 
 PACKAGES = ("nst", "torch", "torchvision", "pytorch-lightning", "hydra-core", "omegaconf", "wandb", "pillow", "numpy")
-CHECKPOINT = "checkpoint.ckpt"
-"""In a run's folder while it is not finished."""
 
 
 class Record:
@@ -69,6 +67,10 @@ class Record:
         write_whole(path, encode_jpeg(image))
         return path
 
+    def add_file(self, name: str, data: bytes) -> None:
+        """Write a file that was made on the way, by its path in the folder."""
+        write_whole(self.folder / name, data)
+
     def add_results(self, task: Task) -> None:
         """Write what the task made: result.png, with what it was made from in its text chunk `nst`, and its files."""
         picture, files = task.picture(), dict(task.files())
@@ -76,7 +78,7 @@ class Record:
             made_from = {name: fact for name, fact in self.facts.items() if name != "status"}
             files["result.png"] = encode_png(picture, {"nst": json.dumps(made_from)})
         for name, data in files.items():
-            write_whole(self.folder / name, data)
+            self.add_file(name, data)
             self._results.append(self.folder / name)
 
     def where(self) -> list[str]:
@@ -164,6 +166,8 @@ class Recorder(Callback):
         assert isinstance(task, Task)
         if outputs:
             self._tell(outputs)
+        for name, data in task.made().items():
+            self.record.add_file(name, data)
         if task.step % self.image_every == 0 and task.step < task.stops[-1]:
             self._show(task)
         if task.stop_requested or time.monotonic() - self._saved_at > self.checkpoint_every:

@@ -40,11 +40,19 @@ class Task(LightningModule):
         raise NotImplementedError
 
     def picture(self) -> Tensor | None:
-        """The image so far, (1, 3, H, W) in [0, 1], if the task makes one."""
+        """The image so far, (1, 3, H, W) in [0, 1], or with opacity as a fourth channel, if the task makes one."""
         return None
 
     def files(self) -> Mapping[str, bytes]:
         """What else the task made, by file name."""
+        return {}
+
+    def made(self) -> Mapping[str, bytes]:
+        """Files that were finished since it was last asked, by relative path."""
+        return {}
+
+    def data_facts(self) -> dict[str, Any]:
+        """What the record says, when the run has ended, of the data it went through."""
         return {}
 
     def timings(self) -> dict[str, float]:

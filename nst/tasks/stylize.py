@@ -1,0 +1,121 @@
+"""Painting with a trained generator: one step is one image."""
+
+import statistics
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path, PurePath
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nst.errors import InputError
+from nst.image import with_colours_of
+from nst.imagefile import encode_as, load, load_opacity
+from nst.tasks.task import Row, Task
+from nst.text import say
+
+KEPT_FORMATS = (".png", ".jpg", ".jpeg", ".webp")
+"""Suffixes that a painted image keeps; another gets .png behind its own."""
+
+
+class Stylize(Task):
+    """Paints image files one after the other.
+
+    paint: (1, 3, H, W) in [0, 1] → the same, painted. sources: name of the result → file; a name is a relative path.
+    One that cannot be read is passed over, and said. size: longest side in pixels; None: as it is. own_colours: with
+    the colours of the content instead of the style's.
+    """
+
+    def __init__(
+        self,
+        paint: Callable[[Tensor], Tensor],
+        sources: Mapping[str, Path],
+        size: int | None = None,
+        alpha: str = "white",
+        own_colours: bool = False,
+        alone: bool = False,
+    ) -> None:
+        super().__init__(list(range(1, len(sources) + 1)))
+        self._paint = paint
+        self.sources = list(sources.items())
+        self.size, self.alpha, self.own_colours, self.alone = size, alpha, own_colours, alone
+        self.milliseconds: list[float] = []
+        self.passed_over: list[str] = []
+        self._painted: Tensor | None = None
+        self._fresh: dict[str, bytes] = {}
+
+    def configure_optimizers(self) -> None:
+        return None
+
+    def train_dataloader(self) -> Iterable[int]:
+        return _Left(self)
+
+    def training_step(self, place: int, index: int) -> Row:
+        began = time.perf_counter()
+        row = {"step": self.step, "seconds": self.seconds}
+        name, path = self.sources[self.step]
+        try:
+            self._stylize(name, path)
+        except InputError as error:
+            if self.alone:
+                raise
+            say(f"passed over: {error}")
+            self.passed_over.append(name)
+        self.step += 1
+        self.seconds += time.perf_counter() - began
+        return row
+
+    @torch.no_grad()
+    def _stylize(self, name: str, path: Path) -> None:
+        image = load(path, self.size, self.alpha)
+        began = time.perf_counter()
+        painted = self._paint(image)
+        self.milliseconds.append(1000 * (time.perf_counter() - began))
+        if self.own_colours:
+            painted = with_colours_of(painted, image)
+        opacity = load_opacity(path, self.size)
+        self._painted = painted if opacity is None else torch.cat([painted, opacity], dim=1)
+        if not self.alone:
+            self._fresh[name] = encode_as(PurePath(name).suffix, self._painted)
+
+    def figures(self) -> dict[str, float]:
+        return {}
+
+    def picture(self) -> Tensor | None:
+        """The one image that was painted, (1, 3 or 4, H, W): where it was transparent it is so again."""
+        return self._painted if self.alone else None
+
+    def made(self) -> dict[str, bytes]:
+        fresh, self._fresh = self._fresh, {}
+        return fresh
+
+    def timings(self) -> dict[str, float]:
+        return {"median_milliseconds": statistics.median(self.milliseconds)} if self.milliseconds else {}
+
+    def data_facts(self) -> dict[str, Any]:
+        return {"painted": len(self.milliseconds), "passed_over": self.passed_over}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["state_dict"] = {}
+
+
+class _Left:
+    """The images that are left, whenever asked."""
+
+    def __init__(self, task: Stylize) -> None:
+        self.task = task
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(self.task.step, len(self.task.sources)))
+
+
+def results_of(folder: Path, images: Sequence[Path]) -> dict[str, Path]:
+    """Name of the result → image, for images in a folder: their own relative paths."""
+    names = {}
+    for path in images:
+        name = path.relative_to(folder).as_posix()
+        kept = path.suffix.lower() in KEPT_FORMATS
+        names[f"results/{name}" if kept else f"results/{name}.png"] = path
+    return names
