@@ -20,20 +20,12 @@ DESCRIPTION = "nst"
 
 
 class InstanceNorm(nn.InstanceNorm2d):
-    """Instance normalisation (Ulyanov et al. 2016), which can hold on to statistics, for tiles of one image.
+    """Instance normalisation (Ulyanov et al. 2016), whose statistics can be given, for a part of an image."""
 
-    Tiles that were each normalised by themselves would differ in colour and contrast where they meet.
-    """
-
-    measuring = False
-    """Whether the next batch is taken for parts of one image, and its statistics held from then on."""
     held: tuple[Tensor, Tensor] | None = None
     """Mean and variance of each channel, (C) and (C), that stand in for the image's own."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.measuring:
-            variance, mean = torch.var_mean(x.float(), (0, 2, 3), correction=0)
-            self.held = mean, variance
         if self.held is None:
             return super().forward(x)
         return F.batch_norm(x, *self.held, self.weight, self.bias, training=False, eps=self.eps)
@@ -110,42 +102,45 @@ def cyclegan(width: int = 64, blocks: int = 9) -> nn.Sequential:
     return network
 
 
+def _flat(modules: list[nn.Module]) -> list[nn.Module]:
+    return [each for module in modules for each in (module if isinstance(module, nn.Sequential) else [module])]
+
+
 GENERATORS = {"johnson": johnson, "cyclegan": cyclegan}
 
 
 class Generator(nn.Module):
     """Image (B, 3, H, W) in [0, 1] → the same painted, of the same size, in [0, 1].
 
+    Height and width are at least `smallest_side` pixels, as reflection needs more than it pads.
     name: a key of GENERATORS. width: channels of its first layer. blocks: residual blocks.
     """
+
+    smallest_side = 5
 
     def __init__(self, name: str, width: int, blocks: int) -> None:
         super().__init__()
         self.description = {"name": name, "width": width, "blocks": blocks}
-        self.blocks = blocks
         self.network = GENERATORS[name](width, blocks).to(memory_format=torch.channels_last)
 
     def forward(self, image: Tensor) -> Tensor:
-        x = (2 * image - 1).contiguous(memory_format=torch.channels_last)
-        painted = (self.network(x).tanh() + 1) / 2
+        painted = self.leave(self.network(self.enter(image)))
         # two strides of 2 round up
         return painted[..., : image.shape[2], : image.shape[3]]
 
-    @property
-    def radius(self) -> int:
-        """Pixels around a place that its result depends on, at most, apart from the statistics of the whole image."""
-        first, strided, residual, last = 4, 1 + 2, 2 * 4, 2 + 4 + 4
-        return first + strided + residual * self.blocks + last
+    def enter(self, image: Tensor) -> Tensor:
+        """What the network is given: an image in [-1, 1]."""
+        return (2 * image - 1).contiguous(memory_format=torch.channels_last)
 
-    @property
-    def norms(self) -> list[InstanceNorm]:
-        """The layers that look at the whole image."""
-        return [module for module in self.modules() if isinstance(module, InstanceNorm)]
+    def leave(self, x: Tensor) -> Tensor:
+        """What the network gives as an image in [0, 1]."""
+        return (x.tanh() + 1) / 2
 
-    @property
-    def smallest_side(self) -> int:
-        """Pixels a side of the smallest image it takes: reflection needs more than it pads."""
-        return 5
+    def parts(self) -> tuple[list[nn.Module], nn.Module, list[nn.Module]]:
+        """The layers down to a quarter of the size one by one, the residual blocks, and the layers up again."""
+        children = list(self.network.children())
+        first, between, last = children[:3], children[3:-3], children[-3:]
+        return _flat(first), nn.Sequential(*between), _flat(last)
 
 
 def encode(generator: Generator, facts: Mapping[str, Any]) -> bytes:
