@@ -61,9 +61,14 @@ class Experiment:
     """What a network was trained on."""
 
 
-def build(config: Config, device: torch.device) -> Experiment:
-    """Read the images and the weights and put the task together on a device. Raises InputError for what cannot work."""
-    made_by = {Mode.distill: _distill, Mode.train: _train, Mode.stylize: _stylize, Mode.export: _export}
+def build(config: Config, device: torch.device, processes: int = 1) -> Experiment:
+    """Read the images and the weights and put the task together on a device. Raises InputError for what cannot work.
+
+    processes: how many train together.
+    """
+    if config.mode is Mode.train:
+        return _train(config, device, processes)
+    made_by = {Mode.distill: _distill, Mode.stylize: _stylize, Mode.export: _export}
     return made_by.get(config.mode, _transfer)(config, device)
 
 
@@ -116,12 +121,11 @@ def _transfer(config: Config, device: torch.device) -> Experiment:
     )
 
 
-def _train(config: Config, device: torch.device) -> Experiment:
+def _train(config: Config, device: torch.device, processes: int) -> Experiment:
     data, generator = config.data, config.generator
     if data is None or generator is None:
         raise InputError("mode=train needs data and generator, which conf/mode/train.yaml gives")
     _check_terms(config, TERMS[Mode.train])
-    processes = config.trainer.processes * config.trainer.machines
     if data.batch % processes:
         raise InputError(f"data.batch={data.batch}: must be a multiple of the {processes} processes that share it")
     paths, others = _training_images(data.dir)

@@ -184,7 +184,9 @@ class Adam(Optimizer):
 @dataclass
 class Trainer:
     accelerator: Accelerator = key(Accelerator.auto, "auto takes a GPU if there is one")
-    processes: int = key(1, "processes on each machine that train together, one a GPU; of mode=train", at_least=1)
+    processes: int | None = key(
+        1, "processes on each machine that train together; null: one a GPU; of mode=train", at_least=1
+    )
     machines: int = key(1, "machines that train together; of mode=train", at_least=1)
     precision: Precision = key(Precision.float32, "bfloat16 is faster on a GPU; of mode=train")
     checkpoint_minutes: float = key(1.0, "minutes between checkpoints: what a killed run loses at most", above=0)

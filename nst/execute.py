@@ -17,8 +17,8 @@ from omegaconf import OmegaConf
 from pytorch_lightning import Trainer, seed_everything
 
 from nst.build import Experiment, build
-from nst.commandline import Labels
-from nst.config import Config, TrackerName
+from nst.commandline import Labels, remove_empty
+from nst.config import Config, Mode, Precision, TrackerName
 from nst.errors import InputError, one_line
 from nst.files import CHECKPOINT, read_record
 from nst.progress import Progress
@@ -43,13 +43,18 @@ def execute(config: Config, folder: Path, labels: Labels, began: float) -> dict[
     if config.tracking.name is TrackerName.wandb:
         require_wandb()
     seed_everything(config.seed, verbose=False)
-    trainer = _trainer(config.trainer.accelerator.value)
+    trainer = _trainer(config, alone=labels.sweep is None)
     device = trainer.strategy.root_device
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    experiment = build(config, device)
+    experiment = build(config, device, trainer.world_size)
     task = experiment.task
     resolved: Any = OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True)
+    if not trainer.is_global_zero:  # the first process keeps the record
+        checkpoint = _checkpoint(Path(config.resume).expanduser(), resolved) if config.resume else None
+        trainer.fit(task, ckpt_path=checkpoint, weights_only=True)
+        remove_empty(folder)
+        return {}
     held = read_record(folder)
     if held and not labels.sweep:
         raise InputError(f"{folder} holds a run already; choose another folder with hydra.run.dir=FOLDER")
@@ -72,7 +77,7 @@ def execute(config: Config, folder: Path, labels: Labels, began: float) -> dict[
     record.open()
     beside = {role: record.add_input(role, image) for role, image in experiment.originals.items()}
     recorder = Recorder(record, tracker, config.tracking.image_every, beside, 60 * config.trainer.checkpoint_minutes)
-    trainer.callbacks.append(recorder)  # type: ignore[attr-defined]
+    trainer.callbacks += [Progress(), recorder]  # type: ignore[attr-defined]
 
     timings = {"setup_seconds": time.perf_counter() - began}
     status = "failed"
@@ -128,13 +133,22 @@ def _stopping_gently(task: Task) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _trainer(accelerator: str) -> Trainer:
+def _trainer(config: Config, alone: bool) -> Trainer:
+    """alone: not as a job of a sweep."""
+    settings = config.trainer
+    several = settings.processes != 1 or settings.machines != 1
+    if config.mode is not Mode.train and (several or settings.precision is not Precision.float32):
+        raise InputError(f"mode={config.mode.value}: takes one process and float32; trainer.* has more for mode=train")
+    if several and not alone:
+        raise InputError("trainer=ddp: not in a sweep, whose jobs take one process each; run them one by one")
     try:
         return Trainer(
-            accelerator=accelerator,
-            devices=1,
+            accelerator=settings.accelerator.value,
+            devices=settings.processes or "auto",
+            num_nodes=settings.machines,
+            strategy="ddp" if several else "auto",
+            precision="bf16-mixed" if settings.precision is Precision.bfloat16 else "32-true",
             max_epochs=1,
-            callbacks=[Progress()],
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,
@@ -203,5 +217,6 @@ def _say(record: Record, tracker: Tracker, status: str, timings: dict[str, float
 
 def _quieten() -> None:
     """Lightning's tips and its warnings about what is done here on purpose."""
-    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    for name in ("pytorch_lightning", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="pytorch_lightning")

@@ -149,6 +149,17 @@ def encode(generator: Generator, facts: Mapping[str, Any]) -> bytes:
     return save(tensors, {DESCRIPTION: json.dumps({"generator": generator.description} | dict(facts))})
 
 
+def read_description(path: Path, text: str | None) -> dict[str, Any]:
+    """What the metadata of a generator's file says of it. Raises InputError if that is not what nst writes there."""
+    try:
+        description = json.loads(text or "")
+    except ValueError:
+        description = None
+    if not isinstance(description, dict):
+        raise InputError(f"checkpoint={path}: holds no generator of nst: mode=train or mode=export did not write it")
+    return description
+
+
 def load(path: Path) -> tuple[Generator, dict[str, Any]]:
     """The generator in a .safetensors file or in the checkpoint of a run that trains one, and its description.
 
@@ -173,9 +184,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise InputError(f"checkpoint={path}: not a whole .safetensors file ({error})") from None
-    if DESCRIPTION not in metadata:
-        raise InputError(f"checkpoint={path}: holds no generator of nst: it was not written by mode=train")
-    return json.loads(metadata[DESCRIPTION]), tensors
+    return read_description(path, metadata.get(DESCRIPTION)), tensors
 
 
 def _read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -190,9 +199,7 @@ def _read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         mode = config.get("mode") if isinstance(config, dict) else None
         made = f"a run of mode={mode}" if mode else "no run of nst"
         raise InputError(f"checkpoint={path}: of {made}; a generator is trained with mode=train")
-    tensors = {
-        name.removeprefix("generator.network."): value
-        for name, value in saved["state_dict"].items()
-        if name.startswith("generator.network.")
-    }
-    return {"generator": config["generator"], "style": config["style"]}, tensors
+    state, prefix = saved.get("state_dict"), "generator.network."
+    found = state.items() if isinstance(state, dict) else ()
+    tensors = {str(name).removeprefix(prefix): value for name, value in found if str(name).startswith(prefix)}
+    return {"generator": config.get("generator"), "style": config.get("style")}, tensors

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from nst.errors import InputError
-from nst.generator import DESCRIPTION, Generator
+from nst.generator import DESCRIPTION, Generator, read_description
 
 LARGEST_DIFFERENCE = 1e-3
 """Of the range of pixel values, between torch and onnxruntime, at most."""
@@ -73,9 +73,7 @@ def load(path: Path) -> tuple[Callable[[Tensor], Tensor], dict[str, Any]]:
         painter = _painter(path.read_bytes())
     except Exception as error:
         raise InputError(f"checkpoint={path}: not a whole ONNX model ({type(error).__name__})") from None
-    if described is None:
-        raise InputError(f"checkpoint={path}: holds no generator of nst: it was not written by mode=export")
-    return painter, json.loads(described)
+    return painter, read_description(path, described)
 
 
 def _painter(model: bytes) -> Callable[[Tensor], Tensor]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
@@ -85,11 +86,11 @@ class Draws(Dataset[tuple[Tensor, int]]):
         self._order = lru_cache(maxsize=2)(self._shuffled)
 
     def _shuffled(self, epoch: int) -> list[int]:
-        return torch.randperm(len(self.paths), generator=_generator(self.seed, epoch)).tolist()
+        return np.random.default_rng([self.seed, epoch]).permutation(len(self.paths)).tolist()
 
     def __getitem__(self, position: int) -> tuple[Tensor, int]:
         epoch, place = divmod(position, len(self.paths))
-        scale, top, left, mirrored = torch.rand(4, generator=_generator(self.seed + 1, position)).tolist()
+        scale, top, left, mirrored = np.random.default_rng([self.seed, epoch, place]).random(4)
         for unreadable in range(len(self.paths)):
             path = self.paths[self._order(epoch)[(place + unreadable) % len(self.paths)]]
             try:
@@ -98,10 +99,6 @@ class Draws(Dataset[tuple[Tensor, int]]):
                 continue
             return (crop.flip(2) if mirrored < 0.5 else crop).contiguous(), unreadable
         raise InputError("none of the images to train on can be read to its end")
-
-
-def _generator(seed: int, number: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed * 2**32 + number)
 
 
 class Positions(Sampler[int]):

@@ -172,7 +172,8 @@ class Recorder(Callback):
             self._show(task)
         if task.stop_requested or time.monotonic() - self._saved_at > self.checkpoint_every:
             partial = self.record.checkpoint.with_suffix(".part")
-            trainer.save_checkpoint(partial)
+            # Trainer.save_checkpoint would wait for the other processes, which do not know that it is time
+            trainer.strategy.save_checkpoint(trainer._checkpoint_connector.dump_checkpoint(weights_only=False), partial)
             os.replace(partial, self.record.checkpoint)
             self._saved_at = time.monotonic()
         if task.stop_requested and task.step < task.stops[-1]:

@@ -8,7 +8,8 @@ from tests.conftest import ROOT
 LEVELS = [
     {"errors", "files", "text"},
     {"layers", "losses", "imagefile", "config", "image", "tracking", "report"},
-    {"samples", "backbones", "photos"},
+    {"samples", "backbones", "photos", "generator"},
+    {"tiles", "onnx"},
     {"objective"},
     {"distillation"},
     {"tasks"},

@@ -17,6 +17,8 @@ IMAGE_KEYS = ("content", "style", "pair", "init")
 """Keys whose values are image files or samples."""
 TIMINGS = ("seconds_per_step", "total_seconds", "peak_memory_mb")
 """What the table tells of a run besides its losses."""
+OTHER_TIMINGS = ("images_per_second", "median_milliseconds")
+"""What it tells where a generator was trained or painted."""
 NOT_SWEPT = ("experiment", "resume")
 OUTER_KEYS = 2
 """So many swept keys are rows and columns; the others divide the runs into sections."""
@@ -188,7 +190,8 @@ class Sweep:
         of each result.
         """
         losses = dict.fromkeys(name for run in self.runs for name in run.figures if name.startswith("loss/"))
-        figures = [*(name for name in losses if any(run.figures.get(name) for run in self.runs)), *TIMINGS]
+        known = [name for name in (*losses, *OTHER_TIMINGS) if any(run.figures.get(name) for run in self.runs)]
+        figures = [*known, *TIMINGS]
         columns: dict[str, list[Any]] = {key: [self.value(run, key) for run in self.runs] for key in self.keys}
         columns = columns or {"run": [self.label(run) for run in self.runs]}
         if pictures:

@@ -48,6 +48,9 @@ class Stylize(Task):
     def configure_optimizers(self) -> None:
         return None
 
+    def on_train_start(self) -> None:
+        self._paint(torch.zeros(1, 3, 64, 64))  # what is set up once is not the first image's time
+
     def train_dataloader(self) -> Iterable[int]:
         return _Left(self)
 

@@ -63,7 +63,10 @@ class Train(Task):
         return _Batches(self)
 
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Row | None:
+        # before the clock starts: what is told at step 0 is not training
         row = self._row() if self.step in self._due else None
+        if self._clock is None:
+            self._clock = time.perf_counter() - self.seconds
         crops, passed_over = batch
         images = crops.float() / 255
         optimizer: Any = self.optimizers()
@@ -73,15 +76,11 @@ class Train(Task):
         optimizer.step()
         self.passed_over += passed_over.sum()
         self.step += 1
-        assert self._clock is not None
         self.seconds = time.perf_counter() - self._clock
         return row
 
     def _row(self) -> Row:
-        figures = self.finite(self.figures())  # waits for the device
-        if self._clock is None:
-            self._clock = time.perf_counter() - self.seconds
-        return {"step": self.step, "seconds": time.perf_counter() - self._clock} | figures
+        return {"step": self.step, "seconds": self.seconds} | self.finite(self.figures())
 
     def _content(self, images: Tensor) -> Targets:
         return content_targets(self.objective.backbone, images, self.content_layers)
