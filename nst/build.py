@@ -350,7 +350,7 @@ def make_optimizer(config: Any, pixels: int) -> Callable[[Iterable[nn.Parameter]
 def _check_terms(config: Config, terms: tuple[str, ...]) -> None:
     mode = config.mode.value
     for role, image, layers in (
-        ("content", config.content or config.data, config.content_layers),
+        ("content", config.data if config.content is None else config.content, config.content_layers),
         ("style", config.style, config.style_layers),
     ):
         if role in terms and image is None:

@@ -50,7 +50,10 @@ REFUSED = [
     ("steps=0", "must be at least 1"),
     ("steps=2.5", "not a whole number"),
     ("optimizer.lr=0", "must be above 0"),
-    ("mode=transfr", "did you mean 'transfer'?; the options are distill, reconstruct, texture, transfer"),
+    (
+        "mode=transfr",
+        "did you mean 'transfer'?; the options are distill, export, reconstruct, stylize, texture, train, transfer",
+    ),
     ("mode=null", "takes the name of an option"),
     ("backbone=vgg11", "slim, squeezenet, vgg16, vgg19"),
     ("style_loss.gram=wh", "expected one of [chw, hw, none]"),

@@ -19,6 +19,7 @@ import pytest
 import yaml
 from PIL import Image
 
+from nst.generator import Generator, encode
 from nst.report.__main__ import main
 from nst.text import number
 from tests.conftest import ROOT, SMALL, Door, pixels
@@ -400,6 +401,7 @@ PAIRS = [
 ]
 GRIDS = {
     "gram_normalization": (["chw", "hw", "none"], WEIGHTS),
+    "feedforward_pictures": (["chelsea", "astronaut", "coffee", "rocket"], ["transfer", "stylize"]),
     "grid": (["chelsea", "astronaut"], ["swirl", "mosaic"]),
     "init": (["classroom", "shallow"], ["noise", "content"]),
 }
@@ -415,15 +417,19 @@ ROWS = {
 """What each experiment's report shows: rows and columns of its table, or the one swept key and its values."""
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
-def test_every_experiment_runs_to_its_report(name: str, nst: Door, tmp_path: Path) -> None:
+TRAINED = ("feedforward", "johnson")
+
+
+@pytest.mark.parametrize("name", [name for name in EXPERIMENTS if name not in TRAINED])
+def test_every_sweep_runs_to_its_report(name: str, nst: Door, tmp_path: Path) -> None:
     if name == "adam_search":
         pytest.importorskip("optuna", reason="the extra optuna is not installed")
-    result = nst(f"experiment={name}", "steps=2", "size=64", "tracking=none", "hydra.sweep.dir=sweep")
+    (tmp_path / "generator.safetensors").write_bytes(encode(Generator("johnson", 4, 1), {}))
+    trained = ["checkpoint=generator.safetensors"] if name == "feedforward_pictures" else []
+    result = nst(f"experiment={name}", *trained, "steps=2", "size=64", "tracking=none", "hydra.sweep.dir=sweep")
     assert result.status == 0, result.err
     page = Page(tmp_path / "sweep" / "report.html")
-    question = yaml.safe_load((ROOT / "conf" / "experiment" / f"{name}.yaml").read_text())["question"]
-    assert f"<h1>{question}</h1>" in page.html
+    assert f"<h1>{question(name)}</h1>" in page.html
     results = page.html.count('id="picture-')
     if name in GRIDS:
         assert (page.rows, page.columns) == GRIDS[name]
@@ -435,3 +441,20 @@ def test_every_experiment_runs_to_its_report(name: str, nst: Door, tmp_path: Pat
         assert results == len(values)
     else:
         assert (name, results) == ("adam_search", 16)
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_every_training_runs_to_its_report(name: str, nst: Door, report: Callable[..., tuple[int, str]]) -> None:
+    small = ("data.size=32", "data.workers=0", "generator.width=4", "epochs=null", "steps=2", "size=64")
+    result = nst(f"experiment={name}", *small, "tracking=none")
+    assert result.status == 0, result.err
+    assert (result.folder / "generator.safetensors").exists()
+    assert report(result.folder)[0] == 0
+    page = Page(result.folder / "report.html")
+    assert f"<h1>{question(name)}</h1>" in page.html
+    assert "images_per_second" in page.text
+    assert {"content", "style swirl"} < set(page.captions)
+
+
+def question(name: str) -> str:
+    return yaml.safe_load((ROOT / "conf" / "experiment" / f"{name}.yaml").read_text())["question"]

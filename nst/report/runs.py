@@ -69,9 +69,10 @@ class Run:
         """Role (content, style) → the image as the run saw it."""
         return {path.stem: path for path in sorted((self.folder / "inputs").glob("*.jpg"))}
 
-    def original_name(self, role: str) -> str:
-        """What the original is called: chelsea."""
-        return Path(self.record.get("inputs", {}).get(role, {}).get("path", role)).stem
+    def original_label(self, role: str) -> str:
+        """What the original is called: content chelsea, or content where it was of several files."""
+        path = self.record.get("inputs", {}).get(role, {}).get("path")
+        return f"{role} {Path(path).stem}" if path else role
 
     @property
     def figures(self) -> dict[str, float]:
@@ -169,9 +170,9 @@ class Sweep:
         seen = {role: [run.originals[role] for run in self.runs if role in run.originals] for role in roles}
         return {role: paths[0] for role, paths in seen.items() if len(set(map(sha256, paths))) == 1}
 
-    def original_name(self, role: str) -> str:
+    def original_label(self, role: str) -> str:
         """What an original that runs share is called."""
-        return next(run.original_name(role) for run in self.runs if role in run.originals)
+        return next(run.original_label(role) for run in self.runs if role in run.originals)
 
     def own_originals(self, run: Run) -> dict[str, Path]:
         """Role → the original of this run, where others saw another."""

@@ -85,7 +85,7 @@ def _heading(text: str) -> list[Image.Image]:
 
 def _originals(sweep: Sweep, side: int) -> list[Tile]:
     originals = sweep.shared_originals.items()
-    return [(f"{role} {sweep.original_name(role)}", _scaled(path, side)) for role, path in originals]
+    return [(sweep.original_label(role), _scaled(path, side)) for role, path in originals]
 
 
 def _table(sweep: Sweep, section: Section, side: int) -> list[list[Tile]]:
