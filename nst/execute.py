@@ -16,7 +16,7 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import OmegaConf
 from pytorch_lightning import Trainer, seed_everything
 
-from nst.build import Experiment, build
+from nst.builders import Experiment, build
 from nst.commandline import Labels, remove_empty
 from nst.config import Config, Mode, Precision, TrackerName
 from nst.errors import InputError, one_line

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from nst.build import build
+from nst.builders import build
 from nst.commandline import Labels
 from nst.config import Backbone, BackboneName, Config, Lbfgs, Mode, Padding, TrackerName, Tracking
 from nst.execute import execute

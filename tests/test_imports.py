@@ -14,7 +14,7 @@ LEVELS = [
     {"distillation"},
     {"tasks"},
     {"record", "progress"},
-    {"build", "commandline"},
+    {"builders", "commandline"},
     {"execute", "sweep"},
     {"run"},
 ]
@@ -47,9 +47,9 @@ def test_imports_run_one_way() -> None:
                 assert level[parts[1]] < level[top(path)], f"{top(path)} imports {parts[1]}"
 
 
-def test_below_build_nobody_sees_a_config() -> None:
+def test_below_the_builders_nobody_sees_a_config() -> None:
     for path in MODULES:
-        if top(path) not in ("build", "commandline", "execute", "sweep", "run", "config"):
+        if top(path) not in ("builders", "commandline", "execute", "sweep", "run", "config"):
             assert not {name for name in imports(path) if name.startswith(("omegaconf", "hydra", "nst.config"))}, path
 
 

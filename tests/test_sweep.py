@@ -121,10 +121,10 @@ def test_a_job_of_a_sweep_gives_the_picture_it_gives_alone(nst: Door, tmp_path: 
 def test_jobs_share_the_backbone_and_what_is_encoded(
     nst: Door, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from nst import build
     from nst.backbones import Backbone
+    from nst.builders import parts
 
-    for cached in (build._backbone, build._load, build._content, build._style):
+    for cached in (parts.backbone_of, parts.load_image, parts.content_of, parts.style_of):
         cached.cache_clear()
     passes: list[int] = []
     forward = Backbone.forward

@@ -168,6 +168,11 @@ def test_what_several_processes_cannot_do_is_refused(nst: Door) -> None:
     assert "not in a sweep" in swept.err
 
 
+def test_what_a_generator_cannot_be_trained_with_is_refused(nst: Door) -> None:
+    assert "mode=train takes optimizer=adam" in nst(*SMALL, "optimizer=lbfgs", "~optimizer.beta2").err
+    assert "raise data.size" in nst(*SMALL, "data.size=16", "style_layers=[conv_5]", "style_size=64").err
+
+
 def test_bfloat16_keeps_the_gram_matrix_in_float32(nst: Door) -> None:
     result = nst(*SMALL, "trainer.precision=bfloat16", "trainer=cpu", "steps=4", "style_loss.gram=none")
     assert result.status == 0, result.err

@@ -1,0 +1,155 @@
+"""What the experiments have in common: images, backbone and targets, which the jobs of a sweep share, and checks."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nst.backbones import Backbone
+from nst.backbones.weights import find
+from nst.config import Adam, Config, Lbfgs, LineSearch, Mode
+from nst.errors import InputError
+from nst.files import Version, sha256, version
+from nst.imagefile import load
+from nst.objective import Targets, content_targets, style_targets
+from nst.tasks.task import Task
+
+MEGAPIXEL = 1_000_000
+HELD_OUT_EVERY = 24
+"""One photograph in so many is held out of training a network, to measure on."""
+TERMS = {
+    Mode.reconstruct: ("content",),
+    Mode.texture: ("style",),
+    Mode.transfer: ("content", "style"),
+    Mode.train: ("content", "style"),
+}
+"""What each mode compares the image with."""
+
+
+@dataclass
+class Experiment:
+    """A task ready to run, and what it was made from."""
+
+    task: Task
+    inputs: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Role (content, style, init) → {"path", "sha256"}."""
+    weights: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Network → {"path", "sha256"}."""
+    originals: dict[str, Tensor] = field(default_factory=dict)
+    """Role → the image as the run sees it, (1, 3, H, W) in [0, 1]."""
+    data: dict[str, Any] = field(default_factory=dict)
+    """What a network was trained on."""
+
+
+def file_facts(path: Path) -> dict[str, str]:
+    """What a record says of a file it was made from."""
+    return {"path": str(path), "sha256": sha256(path)}
+
+
+@dataclass(frozen=True)
+class Read:
+    """An image file, and how it is read."""
+
+    file: Version
+    size: int | None
+    alpha: str
+
+
+@dataclass(frozen=True)
+class Network:
+    """What a backbone is made from, and where it is."""
+
+    name: str
+    layers: tuple[str, ...]
+    weights: Version
+    pooling: str
+    padding: str
+    device: torch.device
+
+
+@lru_cache(maxsize=4)
+def load_image(image: Read) -> Tensor:
+    """(1, 3, H, W) in [0, 1], kept for the next jobs of a sweep in this process; so with what follows."""
+    return load(image.file[0], image.size, image.alpha)
+
+
+@lru_cache(maxsize=1)
+def backbone_of(of: Network) -> Backbone:
+    """The frozen network."""
+    return Backbone(of.name, of.layers, str(of.weights[0]), of.pooling, of.padding).to(of.device)
+
+
+@lru_cache(maxsize=4)
+def content_of(network: Network, image: Read, layers: tuple[str, ...]) -> Targets:
+    """What a backbone sees of a content image."""
+    return content_targets(backbone_of(network), load_image(image).to(network.device), layers)
+
+
+@lru_cache(maxsize=4)
+def style_of(network: Network, image: Read, layers: tuple[str, ...], normalize: str) -> Targets:
+    """What a backbone sees of a style image."""
+    return style_targets(backbone_of(network), load_image(image).to(network.device), layers, normalize)
+
+
+def network_of(config: Config, device: torch.device) -> tuple[Network, Backbone]:
+    """The backbone of a config; from here on the config, and so the record, has canonical layer names."""
+    network = Network(
+        config.backbone.name.value,
+        (*config.content_layers, *config.style_layers),
+        version(find(config.backbone.name.value, config.backbone.weights)),
+        config.backbone.pooling.value,
+        config.backbone.padding.value,
+        device,
+    )
+    backbone = backbone_of(network)
+    config.content_layers = backbone.canonical(config.content_layers)
+    config.style_layers = backbone.canonical(config.style_layers)
+    return network, backbone
+
+
+def make_optimizer(config: Any, pixels: int) -> Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]:
+    """The optimiser a config describes, for an image of so many pixels, still without its parameters."""
+    if isinstance(config, Lbfgs):
+        history = min(config.history, 10) if pixels > MEGAPIXEL else config.history
+        search = None if config.line_search is LineSearch.none else config.line_search.value
+        return lambda parameters: torch.optim.LBFGS(
+            parameters,
+            lr=config.lr,
+            history_size=history,
+            line_search_fn=search,
+            tolerance_grad=0,  # torch's defaults end a run from the content at once
+            tolerance_change=0,
+        )
+    assert isinstance(config, Adam)
+    return lambda parameters: torch.optim.Adam(parameters, lr=config.lr, betas=(config.beta1, config.beta2))
+
+
+def check_terms(config: Config) -> None:
+    """Raise InputError for an image or layers that the mode needs and lacks, or has and does not use."""
+    terms = TERMS[config.mode]
+    mode = config.mode.value
+    for role, image, layers in (
+        ("content", config.data if config.content is None else config.content, config.content_layers),
+        ("style", config.style, config.style_layers),
+    ):
+        if role in terms and image is None:
+            raise InputError(f"mode={mode} needs {role}=: a path or the name of a sample")
+        if role in terms and not layers:
+            raise InputError(f"mode={mode} needs {role}_layers: a list such as [conv_1,conv_2]")
+        if role not in terms and layers:
+            raise InputError(f"mode={mode} uses no {role}_layers; leave them out, or take mode=transfer")
+
+
+def check_size(role: str, image: Tensor, backbone: Backbone) -> None:
+    """Raise InputError for an image that the deepest layer cannot be read from."""
+    height, width = image.shape[2:]
+    if min(height, width) < backbone.smallest_side:
+        key = {"style": "style_size", "crop": "data.size"}.get(role, "size")
+        raise InputError(
+            f"the {role} is {width}×{height} pixels at this size, and {backbone.deepest} needs "
+            f"{backbone.smallest_side} a side: raise {key}, or ask for shallower layers"
+        )
