@@ -20,7 +20,7 @@ from nst.builders.parts import (
     network_of,
     style_of,
 )
-from nst.config import Adam, Colours, Config
+from nst.config import Colours, Config
 from nst.errors import InputError
 from nst.files import CHECKPOINT, version
 from nst.generator import Generator
@@ -43,8 +43,6 @@ def build_training(config: Config, device: torch.device, processes: int) -> Expe
     if data is None or generator is None:
         raise InputError("mode=train needs data and generator, which conf/mode/train.yaml gives")
     check_terms(config)
-    if not isinstance(config.optimizer, Adam):
-        raise InputError("mode=train takes optimizer=adam: L-BFGS needs the same images at every step")
     if data.batch % processes:
         raise InputError(f"data.batch={data.batch}: must be a multiple of the {processes} processes that share it")
     paths, others = _training_images(data.dir)
