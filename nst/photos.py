@@ -83,22 +83,24 @@ class Draws(Dataset[tuple[Tensor, int]]):
 
     def __init__(self, paths: Sequence[Path], side: int, seed: int) -> None:
         self.paths, self.side, self.seed = list(paths), side, seed
-        self._order = lru_cache(maxsize=2)(self._shuffled)
-
-    def _shuffled(self, epoch: int) -> list[int]:
-        return np.random.default_rng([self.seed, epoch]).permutation(len(self.paths)).tolist()
 
     def __getitem__(self, position: int) -> tuple[Tensor, int]:
         epoch, place = divmod(position, len(self.paths))
         scale, top, left, mirrored = np.random.default_rng([self.seed, epoch, place]).random(4)
-        for unreadable in range(len(self.paths)):
-            path = self.paths[self._order(epoch)[(place + unreadable) % len(self.paths)]]
+        order = _order(self.seed, epoch, len(self.paths))
+        for unreadable in range(len(order)):
+            path = self.paths[order[(place + unreadable) % len(order)]]
             try:
                 crop = load_crop(path, self.side, scale, top, left)
             except InputError:
                 continue
             return (crop.flip(2) if mirrored < 0.5 else crop).contiguous(), unreadable
         raise InputError("none of the images to train on can be read to its end")
+
+
+@lru_cache(maxsize=2)
+def _order(seed: int, epoch: int, count: int) -> list[int]:
+    return np.random.default_rng([seed, epoch]).permutation(count).tolist()
 
 
 class Positions(Sampler[int]):

@@ -116,9 +116,10 @@ class _Left:
 
 def results_of(folder: Path, images: Sequence[Path]) -> dict[str, Path]:
     """Name of the result → image, for images in a folder: their own relative paths."""
-    names = {}
+    names: dict[str, Path] = {}
     for path in images:
-        name = path.relative_to(folder).as_posix()
-        kept = path.suffix.lower() in KEPT_FORMATS
-        names[f"results/{name}" if kept else f"results/{name}.png"] = path
+        name = f"results/{path.relative_to(folder).as_posix()}"
+        while name in names or Path(name).suffix.lower() not in KEPT_FORMATS:
+            name += ".png"
+        names[name] = path
     return names
