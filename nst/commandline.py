@@ -35,10 +35,10 @@ GROUPS = ("layers", "experiment")
 
 
 def quote_path(argument: str) -> str:
-    """`key=my (1).png` as Hydra's grammar wants it, `key='my (1).png'`, if what follows the = is an existing file."""
+    """`key=my (1).png` as Hydra's grammar wants it, `key='my (1).png'`, if what follows the = exists as a path."""
     key, equals, value = argument.partition("=")
     plain = re.fullmatch(r"[A-Za-z0-9_./:%+@-]*", value)
-    if not equals or key.startswith("-") or plain or not os.path.isfile(os.path.expanduser(value)):
+    if not equals or key.startswith("-") or plain or not os.path.exists(os.path.expanduser(value)):
         return argument
     escaped = value.replace("\\", "\\\\").replace("'", "\\'").replace("${", "\\${")
     return f"{key}='{escaped}'"

@@ -291,11 +291,14 @@ def check(config: Config) -> None:
         raise InputError(f"optimizer.name={config.optimizer.name}: the optimiser is chosen with optimizer=NAME")
 
 
-def take_pair(config: Config, given: Collection[str]) -> None:
-    """Make `pair`, if there is one, the content and the style. given: the keys that were set by hand.
+def settle(config: Config, given: Collection[str]) -> None:
+    """Decide between keys that say the same: `pair` or content and style, `epochs` or steps.
 
-    Raises InputError if it is not two images, or if one of them was set by hand too.
+    given: the keys that were set by hand, which go before those of an experiment. Raises InputError if `pair` is not
+    two images, or if one of them was set by hand too.
     """
+    if "steps" in given and "epochs" not in given:
+        config.epochs = None
     if config.pair is None:
         return
     pair = f"pair=[{','.join(config.pair)}]"

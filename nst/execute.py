@@ -15,20 +15,25 @@ import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import OmegaConf
 from pytorch_lightning import Trainer, seed_everything
+from pytorch_lightning.strategies import DDPStrategy
 
 from nst.builders import Experiment, build
 from nst.commandline import Labels, remove_empty
-from nst.config import Config, Mode, Precision, TrackerName
+from nst.config import Accelerator, Config, Mode, Precision, TrackerName
 from nst.errors import InputError, one_line
-from nst.files import CHECKPOINT, read_record
+from nst.files import CHECKPOINT, dotted, read_record
 from nst.progress import Progress
 from nst.record import Record, Recorder, device_facts, peak_memory_mb
 from nst.tasks.task import Task
 from nst.text import say
 from nst.tracking import NoTracker, Tracker, WandbTracker, require_wandb
 
-MAY_DIFFER = ("steps", "resume", "trainer", "tracking", "question", "minimise")
-"""Keys that may differ between the run that wrote a checkpoint and the one that goes on from it."""
+LENGTH = ("steps", "epochs")
+MAY_DIFFER = (
+    *("resume", "tracking", "question", "minimise", "data.workers"),
+    *("trainer.accelerator", "trainer.processes", "trainer.machines", "trainer.checkpoint_minutes"),
+)
+"""Keys, or the groups they are in, that make no difference to a run's result; one that goes on may be longer, too."""
 
 
 def execute(config: Config, folder: Path, labels: Labels, began: float) -> dict[str, Any]:
@@ -51,7 +56,10 @@ def execute(config: Config, folder: Path, labels: Labels, began: float) -> dict[
     task = experiment.task
     resolved: Any = OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True)
     if not trainer.is_global_zero:  # the first process keeps the record
-        checkpoint = _checkpoint(Path(config.resume).expanduser(), resolved) if config.resume else None
+        path = Path(config.resume).expanduser() if config.resume else None
+        checkpoint = _checkpoint(path, resolved, experiment) if path else None
+        for number in (signal.SIGINT, signal.SIGTERM):  # it is for the first process to stop all
+            signal.signal(number, signal.SIG_IGN)
         trainer.fit(task, ckpt_path=checkpoint, weights_only=True)
         remove_empty(folder)
         return {}
@@ -59,13 +67,13 @@ def execute(config: Config, folder: Path, labels: Labels, began: float) -> dict[
     if held and not labels.sweep:
         raise InputError(f"{folder} holds a run already; choose another folder with hydra.run.dir=FOLDER")
     if "config" in held:
-        _refuse_another(f"hydra.sweep.dir: {folder}", held["config"], resolved, set(MAY_DIFFER) - {"steps"})
+        _refuse_another(f"hydra.sweep.dir: {folder}", held["config"], resolved, MAY_DIFFER)
         _refuse_changed(f"hydra.sweep.dir: {folder}", held, experiment)
         if held["status"] == "finished":
             say(f"kept     {os.path.relpath(folder)}, finished before")
             return dict(held["losses"] | held["timings"])
     start = folder if "config" in held and (folder / CHECKPOINT).exists() else config.resume
-    checkpoint = _checkpoint(Path(start).expanduser(), resolved) if start else None
+    checkpoint = _checkpoint(Path(start).expanduser(), resolved, experiment) if start else None
 
     name = labels.name or " ".join(Path(image).stem for image in (config.content, config.style) if image)
     facts: dict[str, Any] = {"command": labels.command, "overrides": labels.overrides}
@@ -146,7 +154,8 @@ def _trainer(config: Config, alone: bool) -> Trainer:
             accelerator=settings.accelerator.value,
             devices=settings.processes or "auto",
             num_nodes=settings.machines,
-            strategy="ddp" if several else "auto",
+            # what is not trained is the same everywhere from the start
+            strategy=DDPStrategy(broadcast_buffers=False) if several else "auto",
             precision="bf16-mixed" if settings.precision is Precision.bfloat16 else "32-true",
             max_epochs=1,
             logger=False,
@@ -154,8 +163,11 @@ def _trainer(config: Config, alone: bool) -> Trainer:
             enable_progress_bar=False,
             enable_model_summary=False,
         )
-    except MisconfigurationException:
-        raise InputError("trainer=gpu: torch sees no GPU on this machine; take trainer=auto or trainer=cpu") from None
+    except MisconfigurationException as error:
+        if settings.accelerator is Accelerator.gpu and not torch.cuda.is_available():
+            said = "torch sees no GPU on this machine; take trainer=auto or trainer=cpu"
+            raise InputError(f"trainer=gpu: {said}") from None
+        raise InputError(f"trainer: {one_line(error)}") from None
 
 
 def _tracker(config: Config, resolved: dict[str, Any], name: str, folder: Path, sweep: Path | None) -> Tracker:
@@ -177,30 +189,32 @@ def _tracker(config: Config, resolved: dict[str, Any], name: str, folder: Path, 
 
 def _refuse_another(where: str, before: dict[str, Any], resolved: dict[str, Any], may_differ: Collection[str]) -> None:
     """Raise InputError if the config of an earlier run is not this one's."""
-    for key, value in before.items():
-        if key not in may_differ and resolved.get(key) != value:
-            raise InputError(f"{where}: that run had {key}={value}, this one has {key}={resolved.get(key)}")
+    now = dotted(resolved)
+    for key, value in dotted(before).items():
+        if key not in may_differ and key.partition(".")[0] not in may_differ and now.get(key) != value:
+            raise InputError(f"{where}: that run had {key}={value}, this one has {key}={now.get(key)}")
 
 
 def _refuse_changed(where: str, held: dict[str, Any], experiment: Experiment) -> None:
     """Raise InputError if an earlier run was made from files with another content than this one's."""
+    before = held["inputs"] | held["weights"]
     for role, file in (experiment.inputs | experiment.weights).items():
-        before = held["inputs"] | held["weights"]
         if before.get(role, {}).get("sha256") != file["sha256"]:
             raise InputError(f"{where}: that run was made from another {role}; {file['path']} has changed since")
 
 
-def _checkpoint(path: Path, resolved: dict[str, Any]) -> Path:
-    """The checkpoint file that `resume` means, a file or a run's folder, checked against the config of this run."""
+def _checkpoint(path: Path, resolved: dict[str, Any], experiment: Experiment) -> Path:
+    """The checkpoint file that `resume` means, a file or a run's folder, if it is of this run's config and files."""
     path = path / CHECKPOINT if path.is_dir() else path
     if not path.is_file():
         raise InputError(f"resume={path}: no such file")
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
-        before, step = saved["config"], saved["progress"]["step"]
+        before, step, made_from = saved["config"], saved["progress"]["step"], saved["made_from"]
     except Exception:
         raise InputError(f"resume={path}: not a checkpoint of nst") from None
-    _refuse_another(f"resume={path}", before, resolved, MAY_DIFFER)
+    _refuse_another(f"resume={path}", before, resolved, (*MAY_DIFFER, *LENGTH))
+    _refuse_changed(f"resume={path}", made_from, experiment)
     if step >= resolved["steps"]:
         raise InputError(f"resume={path}: that run had got to step {step}; ask for more than steps={resolved['steps']}")
     return path

@@ -29,6 +29,14 @@ def _sha256(file: Version) -> str:
     return hashlib.sha256(file[0].read_bytes()).hexdigest()
 
 
+def dotted(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A nested config with dotted keys: {"optimizer.lr": 0.02}."""
+    flat: dict[str, Any] = {}
+    for name, value in config.items():
+        flat |= dotted(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return flat
+
+
 def read_record(folder: Path) -> dict[str, Any]:
     """What record.json says of a folder's run; empty if there is none.
 

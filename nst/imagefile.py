@@ -1,6 +1,7 @@
 """Image files to tensors and back."""
 
 import io
+import math
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,11 +11,16 @@ import torch
 from PIL import Image, ImageCms, ImageColor, ImageOps, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
+from torch.nn import functional as F
 
 from nst.errors import InputError
 
 MAX_PIXELS = 200_000_000
 """A larger image (14,000 pixels square) is refused before it is decoded: it would take over 10 GB as it is read."""
+
+
+LARGEST_SIDE = {"JPEG": 65_500, "WEBP": 16_383}
+"""Pixels a side that a format can hold."""
 
 
 def load(path: Path, size: int | None = None, alpha: str = "white") -> Tensor:
@@ -30,10 +36,12 @@ def load(path: Path, size: int | None = None, alpha: str = "white") -> Tensor:
 
 def load_opacity(path: Path, size: int | None = None) -> Tensor | None:
     """How opaque an image file is, (1, 1, H, W) in [0, 1], scaled as by `load`; None if it has no transparency."""
-    with Image.open(path) as image:
-        if not image.has_transparency_data:
-            return None
-        opacity = ImageOps.exif_transpose(image).convert("RGBA").getchannel("A")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Image.open(path) as image:
+            if not image.has_transparency_data:
+                return None
+            opacity = ImageOps.exif_transpose(image).convert("RGBA").getchannel("A")
     resized = opacity.resize(_fitted(opacity.size, size), Image.Resampling.LANCZOS)
     return torch.from_numpy(np.array(resized))[None, None].float() / 255
 
@@ -60,8 +68,10 @@ def load_crop(path: Path, side: int, scale: float, top: float, left: float) -> T
 def is_image(path: Path) -> bool:
     """Whether Pillow knows a file for an image by its first bytes."""
     try:
-        with warnings.catch_warnings(), Image.open(path):
-            return True
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path):
+                return True
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return False
 
@@ -75,13 +85,25 @@ def encode_png(image: Tensor, text: Mapping[str, str]) -> bytes:
 
 
 def encode_jpeg(image: Tensor) -> bytes:
-    """A (1, 3 or 4, H, W) image in [0, 1] as the bytes of a JPEG file of quality 90, without its transparency."""
+    """A (1, 3 or 4, H, W) image in [0, 1] as the bytes of a JPEG file of quality 90, to be looked at.
+
+    Without its transparency, and scaled down to what a JPEG can hold.
+    """
+    height, width = image.shape[2:]
+    if max(height, width) > LARGEST_SIDE["JPEG"]:
+        scale = LARGEST_SIDE["JPEG"] / max(height, width)
+        image = F.interpolate(image, [max(1, int(height * scale)), max(1, int(width * scale))], mode="area")
     return _encode(image[:, :3], format="JPEG", quality=90)
 
 
 def encode_as(suffix: str, image: Tensor) -> bytes:
-    """A (1, 3 or 4, H, W) image in [0, 1] as the bytes of a .png, .jpg, .jpeg or .webp file."""
+    """A (1, 3 or 4, H, W) image in [0, 1] as the bytes of a .png, .jpg, .jpeg or .webp file.
+
+    Raises InputError if the format cannot hold so many pixels.
+    """
     kind = {".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}.get(suffix.lower(), "PNG")
+    if max(image.shape[2:]) > LARGEST_SIDE.get(kind, math.inf):
+        raise InputError(f"a {kind} has sides of {LARGEST_SIDE[kind]} pixels at most; take PNG, or a smaller size")
     return _encode(image[:, :3] if kind == "JPEG" else image, format=kind, **({} if kind == "PNG" else {"quality": 95}))
 
 

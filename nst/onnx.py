@@ -71,8 +71,11 @@ def load(path: Path) -> tuple[Callable[[Tensor], Tensor], dict[str, Any]]:
         model = onnx.load(path, load_external_data=False)
         described = {entry.key: entry.value for entry in model.metadata_props}.get(DESCRIPTION)
         painter = _painter(path.read_bytes())
+        given = [(each.name, len(each.type.tensor_type.shape.dim)) for each in model.graph.input]
     except Exception as error:
         raise InputError(f"checkpoint={path}: not a whole ONNX model ({type(error).__name__})") from None
+    if given != [("image", 4)]:
+        raise InputError(f"checkpoint={path}: takes no image: mode=export did not write it")
     return painter, read_description(path, described)
 
 

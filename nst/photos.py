@@ -67,8 +67,15 @@ def add_noise(images: Tensor) -> Tensor:
 
 
 def find_images(folder: Path) -> tuple[list[Path], int]:
-    """All images in a folder, at any depth, sorted; and how many other files there are. Hidden files are left out."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    """All images in a folder, at any depth, sorted; and how many other files there are.
+
+    What is hidden is left out, and so are folders that are links.
+    """
+
+    def hidden(path: Path) -> bool:
+        return any(part.startswith(".") for part in path.relative_to(folder).parts)
+
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and not hidden(path))
     images = [path for path in paths if is_image(path)]
     return images, len(paths) - len(images)
 
@@ -77,8 +84,8 @@ class Draws(Dataset[tuple[Tensor, int]]):
     """An endless shuffled series of random crops (3, side, side), uint8, of images; the same for the same seed.
 
     The crop at a position depends on nothing but the position: not on workers, ranks or where a run was resumed. Every
-    len(paths) positions are one pass over all images. With each crop comes the number of images that could not be read
-    and were passed over for it.
+    len(paths) positions are one pass over all images. An image that cannot be read is passed over for the next; with
+    each crop comes which of `paths` that was, or len(paths) for none.
     """
 
     def __init__(self, paths: Sequence[Path], side: int, seed: int) -> None:
@@ -88,13 +95,13 @@ class Draws(Dataset[tuple[Tensor, int]]):
         epoch, place = divmod(position, len(self.paths))
         scale, top, left, mirrored = np.random.default_rng([self.seed, epoch, place]).random(4)
         order = _order(self.seed, epoch, len(self.paths))
-        for unreadable in range(len(order)):
-            path = self.paths[order[(place + unreadable) % len(order)]]
+        for tried in range(len(order)):
+            path = self.paths[order[(place + tried) % len(order)]]
             try:
                 crop = load_crop(path, self.side, scale, top, left)
             except InputError:
                 continue
-            return (crop.flip(2) if mirrored < 0.5 else crop).contiguous(), unreadable
+            return (crop.flip(2) if mirrored < 0.5 else crop).contiguous(), order[place] if tried else len(order)
         raise InputError("none of the images to train on can be read to its end")
 
 

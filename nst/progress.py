@@ -16,6 +16,9 @@ LINES = 6
 class Progress(Callback):
     """Step, losses, seconds per step and the time that is left, at each stop of a task."""
 
+    def __init__(self) -> None:
+        self._bar = tqdm(disable=True)  # until it is known how many steps there are
+
     def on_train_start(self, trainer: Trainer, task: LightningModule) -> None:
         assert isinstance(task, Task)
         self._first = task.step, task.seconds

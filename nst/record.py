@@ -190,7 +190,9 @@ class Recorder(Callback):
         self._show(task)
 
     def on_save_checkpoint(self, trainer: Trainer, task: LightningModule, checkpoint: dict[str, Any]) -> None:
-        checkpoint |= {"rows": self.record.rows, "config": self.record.facts["config"]}
+        facts = self.record.facts
+        checkpoint |= {"rows": self.record.rows, "config": facts["config"]}
+        checkpoint["made_from"] = {"inputs": facts["inputs"], "weights": facts["weights"]}
 
     def on_load_checkpoint(self, trainer: Trainer, task: LightningModule, checkpoint: dict[str, Any]) -> None:
         self.record.rows = list(checkpoint["rows"])

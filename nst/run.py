@@ -39,7 +39,7 @@ def job(composed: DictConfig) -> float | None:
         checked = OmegaConf.to_object(composed)
         assert isinstance(checked, config.Config)
         config.check(checked)
-        config.take_pair(checked, [override.partition("=")[0] for override in labels.overrides])
+        config.settle(checked, [override.partition("=")[0] for override in labels.overrides])
         # torch and the rest: not before they are needed
         from nst.execute import execute
 

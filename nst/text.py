@@ -6,7 +6,10 @@ from contextlib import suppress
 def say(line: str) -> None:
     """Print a line; a reader that has gone (`… | head -1`) does not end a run."""
     with suppress(BrokenPipeError):
-        print(line, flush=True)
+        try:
+            print(line, flush=True)
+        except UnicodeEncodeError:  # a file's name that is no text
+            print(line.encode("ascii", "backslashreplace").decode(), flush=True)
 
 
 def number(text: str) -> str:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from nst.errors import InputError
 from nst.generator import Generator, InstanceNorm
 
 CELL = 4
@@ -33,15 +32,8 @@ class _Span:
 
 @torch.no_grad()
 def paint(generator: Generator, image: Tensor, tile: int) -> Tensor:
-    """A (1, 3, H, W) image, painted; where a side is longer than `tile` pixels, in tiles of about that many.
-
-    Raises InputError if the image is too small for the generator.
-    """
+    """A (1, 3, H, W) image, painted; where a side is longer than `tile` pixels, in tiles of about that many."""
     height, width = image.shape[2:]
-    if min(height, width) < generator.smallest_side:
-        raise InputError(
-            f"an image of {width}×{height} pixels is too small: {generator.smallest_side} a side are needed"
-        )
     device = next(generator.parameters()).device
     if max(height, width) <= tile:
         return generator(image.to(device)).cpu()

@@ -89,6 +89,16 @@ def test_what_is_no_generator_is_refused_in_one_line(nst: Door, tmp_path: Path) 
     ):
         save_file(tensors, tmp_path / f"{name}.safetensors", {"nst": json.dumps({"generator": said})})
     save_file(tensors, tmp_path / "garbled.safetensors", {"nst": "{"})
+    for name, facts in (("half", {"name": "johnson", "width": 4, "blocks": 1}),):
+        halved = {
+            key: value.half().contiguous() for key, value in Generator("johnson", 4, 1).network.state_dict().items()
+        }
+        save_file(halved, tmp_path / f"{name}.safetensors", {"nst": json.dumps({"generator": facts})})
+        assert load(tmp_path / f"{name}.safetensors")[0](torch.rand(1, 3, 8, 8)).dtype is torch.float32
+    save_file(tensors, tmp_path / "deep.safetensors", {"nst": "[" * 100_000})
+    torch.save({"config": {"mode": "train"}, "state_dict": tensors}, tmp_path / "whole.ckpt")
+    (tmp_path / "short.ckpt").write_bytes((tmp_path / "whole.ckpt").read_bytes()[:-2000])
+    (tmp_path / "stub.ckpt").write_bytes(b"\x80\x02.")
     torch.save(Attack(), tmp_path / "attack.ckpt")
     torch.save({"state_dict": tensors}, tmp_path / "foreign.pth")
     torch.save([1, 2], tmp_path / "list.pt")
@@ -108,7 +118,10 @@ def test_what_is_no_generator_is_refused_in_one_line(nst: Door, tmp_path: Path) 
         ("huge.safetensors", "not those of the generator it says"),
         ("odd.safetensors", "not those of the generator it says"),
         ("garbled.safetensors", "holds no generator of nst"),
+        ("deep.safetensors", "holds no generator of nst"),
         ("attack.ckpt", "no generator"),
+        ("short.ckpt", "no generator"),
+        ("stub.ckpt", "no generator"),
         ("foreign.pth", "no run of nst"),
         ("list.pt", "no run of nst"),
         ("image.ckpt", "a run of mode=transfer"),

@@ -1,8 +1,11 @@
 """mode=train, mode=stylize and mode=export through the door."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,8 @@ from PIL import Image
 
 from nst import onnx
 from nst.generator import Generator, encode, load
+from nst.photos import find_images
+from nst.tasks.stylize import results_of
 from tests.conftest import Door, pixels
 
 SMALL = ("mode=train", "generator.width=4", "generator.blocks=1", "data.size=48", "data.workers=0", "tracking=none")
@@ -65,7 +70,7 @@ def test_a_folder_is_read_to_any_depth_and_what_is_unreadable_is_passed_over(nst
     assert result.status == 0, result.err
     data = result.record["data"]
     assert (data["images"], data["not_images"]) == (8, 3)
-    assert data["passed_over"] == 4  # the one that is cut short, once an epoch
+    assert data["unreadable"] == 1  # the one that is cut short
     assert result.record["config"]["steps"] == 4 * 8 // 2
 
     empty = photos / "none"
@@ -157,6 +162,30 @@ def test_two_processes_see_all_data_once_and_end_with_equal_weights(nst: Door, p
     )
     record = json.loads((tmp_path / "shared" / "record.json").read_text())
     assert record["losses"]["loss/total"] == pytest.approx(alone.record["losses"]["loss/total"], rel=1e-3)
+    assert record["data"] == alone.record["data"]
+    assert record["data"]["unreadable"] == 1
+
+
+def test_ctrl_c_ends_several_processes_with_a_checkpoint(nst: Door, photos: Path, tmp_path: Path) -> None:
+    arguments = [*SMALL, f"data.dir={photos}", "tracking.loss_every=5"]
+    shared = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.processes=2", "hydra.run.dir=shared", "steps=100000"]
+    command = [sys.executable, "-m", "nst.run", *arguments, *shared]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+    losses = tmp_path / "shared" / "losses.csv"
+    while not losses.exists() or len(losses.read_text().splitlines()) < 3:
+        assert process.poll() is None
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    output = process.communicate(timeout=60)[0]
+    assert process.returncode == 130, output
+    record = json.loads((tmp_path / "shared" / "record.json").read_text())
+    assert record["status"] == "interrupted"
+    steps = torch.load(tmp_path / "shared" / "checkpoint.ckpt", weights_only=True)["progress"]["step"]
+    resumed = nst(*arguments, f"steps={steps + 5}", "resume=shared")
+    assert resumed.status == 0, resumed.err
+    assert resumed.rows()[-1]["step"] == steps + 5
 
 
 def test_what_several_processes_cannot_do_is_refused(nst: Door) -> None:
@@ -181,8 +210,8 @@ def test_bfloat16_keeps_the_gram_matrix_in_float32(nst: Door) -> None:
 
     features = torch.rand(1, 3, 20, 20)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert torch.equal(gram(features), gram(features.clone()))
         mixed = gram(features)
+        assert (features[0, 0] @ features[0, 0]).dtype is torch.bfloat16  # what autocast does to other products
     assert torch.equal(mixed, gram(features))
 
 
@@ -245,10 +274,57 @@ def test_a_folder_keeps_its_names(nst: Door, checkpoint: Path, photos: Path) -> 
     assert "passed over" in result.out
     assert {path: path.read_bytes() for path in photos.rglob("*.*")} == before
 
+    swept = nst("-m", *STYLIZE, f"checkpoint={checkpoint}", f"content={photos / 'a'},{photos / 'b'}", "size=20,30")
+    assert swept.status == 0, swept.err
+    assert "sheet.jpg" in swept.out
+
     (photos / "none").mkdir()
     none = nst(*STYLIZE, f"checkpoint={checkpoint}", f"content={photos / 'none'}")
     assert none.status == 2
     assert "no image among its 0 files" in none.err
+
+
+def test_names_that_would_collide_and_hidden_files(tmp_path: Path) -> None:
+    for name in ("a.bmp", "a.bmp.png", ".hidden/b.png", "c/.d.png", "c/e.GIF"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (4, 4)).save(tmp_path / name, format="PNG")
+    images, others = find_images(tmp_path)
+    assert {name: path.relative_to(tmp_path).as_posix() for name, path in results_of(tmp_path, images).items()} == {
+        "results/a.bmp.png": "a.bmp.png",
+        "results/a.bmp.png.png": "a.bmp",
+        "results/c/e.GIF.png": "c/e.GIF",
+    }
+    assert others == 0
+
+
+def test_opacity_turns_and_shrinks_with_its_image(nst: Door, checkpoint: Path, tmp_path: Path) -> None:
+    image = Image.new("RGBA", (60, 30), (200, 10, 10, 255))
+    image.paste((0, 0, 0, 0), (0, 0, 30, 30))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by a quarter to the right
+    image.save(tmp_path / "turned.png", exif=exif)
+    result = nst(*STYLIZE, f"checkpoint={checkpoint}", "content=turned.png", "size=40")
+    assert result.pixels().shape == (40, 20, 4)
+    assert result.pixels()[:15, :, 3].max() == 0
+    assert result.pixels()[25:, :, 3].min() == 255
+
+
+def test_an_image_too_small_to_paint_is_refused(nst: Door, checkpoint: Path, tmp_path: Path) -> None:
+    (tmp_path / "many").mkdir()
+    Image.new("RGB", (3, 3)).save(tmp_path / "many" / "tiny.png")
+    Image.new("RGB", (9, 9)).save(tmp_path / "many" / "small.png")
+    alone = nst(*STYLIZE, f"checkpoint={checkpoint}", "content=many/tiny.png")
+    assert alone.status == 2
+    assert "3×3 pixels is too small" in alone.err
+    assert not alone.folder.exists()
+    both = nst(*STYLIZE, f"checkpoint={checkpoint}", "content=many")
+    assert both.status == 0, both.err
+    assert both.record["data"]["passed_over"] == ["results/tiny.png"]
+
+
+def test_steps_by_hand_go_before_the_epochs_of_an_experiment(nst: Door) -> None:
+    small = ("data.size=32", "data.workers=0", "generator.width=4", "generator.blocks=0", "tracking=none")
+    assert nst("experiment=feedforward", *small, "steps=2").record["config"]["steps"] == 2
 
 
 @pytest.mark.filterwarnings("ignore")  # torch's own, while it exports

@@ -1,6 +1,7 @@
 """Experiments that train a generator, paint with it or export it."""
 
 import contextlib
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from nst.config import Colours, Config
 from nst.errors import InputError
 from nst.files import CHECKPOINT, version
 from nst.generator import Generator
+from nst.generator import check_size as check_painted_size
 from nst.generator import load as load_generator
 from nst.imagefile import load, load_cover
 from nst.objective import Objective
@@ -47,7 +49,7 @@ def build_training(config: Config, device: torch.device, processes: int) -> Expe
         raise InputError(f"data.batch={data.batch}: must be a multiple of the {processes} processes that share it")
     paths, others = _training_images(data.dir)
     held_out = paths[:: max(HELD_OUT_EVERY, len(paths) // MOST_HELD_OUT)]
-    kept = [path for path in paths if path not in set(held_out)]
+    kept = sorted(set(paths) - set(held_out))
     if config.epochs:
         config.steps = max(1, config.epochs * data.crops * len(kept) // data.batch)
     style_path = samples.find("style", config.style or "")
@@ -66,7 +68,9 @@ def build_training(config: Config, device: torch.device, processes: int) -> Expe
         tv_weight=config.tv_weight,
         gram_normalize=gram,
     )
-    inputs = {"style": file_facts(style_path)}
+    names = "\n".join(path.name for path in kept)
+    listed = {"path": data.dir or "the bundled photographs", "sha256": hashlib.sha256(names.encode()).hexdigest()}
+    inputs = {"style": file_facts(style_path), "list of images": listed}
     task = Train(
         Generator(generator.name.value, generator.width, generator.blocks).to(device),
         objective,
@@ -133,11 +137,13 @@ def build_stylizing(config: Config, device: torch.device) -> Experiment:
     folder = Path(config.content).expanduser()
     if not folder.is_dir():
         content, config.steps = samples.find("content", config.content), 1
+        original = load(content, config.size, config.alpha)
+        check_painted_size(original)
         return Experiment(
             Stylize(paint, {"result.png": content}, *options, alone=True),
             inputs={"content": file_facts(content)},
             weights=weights,
-            originals={"content": load(content, config.size, config.alpha)},
+            originals={"content": original},
             data=data,
         )
     images, others = find_images(folder)

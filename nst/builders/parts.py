@@ -42,7 +42,7 @@ class Experiment:
     originals: dict[str, Tensor] = field(default_factory=dict)
     """Role → the image as the run sees it, (1, 3, H, W) in [0, 1]."""
     data: dict[str, Any] = field(default_factory=dict)
-    """What a network was trained on."""
+    """What else the record says, of the images a network was trained on or the generator that paints."""
 
 
 def file_facts(path: Path) -> dict[str, str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nst.errors import InputError
-from nst.files import read_record, sha256
+from nst.files import dotted, read_record, sha256
 from nst.text import number
 
 IMAGE_KEYS = ("content", "style", "pair", "init")
@@ -49,7 +49,7 @@ class Run:
     @cached_property
     def settings(self) -> dict[str, Any]:
         """The resolved config with dotted keys; empty for a run that was refused."""
-        return dict(_flat(self.record.get("config", {})))
+        return dotted(self.record.get("config", {}))
 
     def value(self, key: str) -> str:
         """The value of a key in full: lists, such as layers, as typed; empty for none."""
@@ -236,14 +236,6 @@ def cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.0f}" if 1e3 <= abs(value) < 1e5 else number(f"{value:.3g}")
     return "" if value is None else str(value)
-
-
-def _flat(config: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
-    for name, value in config.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
 
 
 def markdown(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:

@@ -111,6 +111,8 @@ def _result(run: Run, side: int, originals: Iterable[Path] = ()) -> Image.Image:
     parts = [_scaled(picture, side)] if picture else []
     if run.status != "finished":
         parts.append(_text(run.status, side, ALERT))
+    elif not parts:  # a folder was painted
+        parts.append(_text("no picture", side))
     small = [_scaled(path, (side - GAP) // 3) for path in originals]
     return _stacked([*parts, *([_beside(small)] if small else [])], GAP // 2)
 

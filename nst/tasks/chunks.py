@@ -1,11 +1,11 @@
 """Steps in chunks, so that Lightning, logging and device synchronisation happen once a chunk, not once a step."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 
 from torch import Tensor
 
-from nst.tasks.task import Row, Task
+from nst.tasks.task import Lazily, Row, Task
 
 
 class ChunkedTask(Task):
@@ -20,7 +20,7 @@ class ChunkedTask(Task):
         raise NotImplementedError
 
     def train_dataloader(self) -> Iterable[int]:
-        return _Remaining(self)
+        return Lazily(lambda: iter([stop for stop in self.stops if stop > self.step]))
 
     def training_step(self, stop: int, index: int) -> Row:
         if self._clock is None:
@@ -31,13 +31,3 @@ class ChunkedTask(Task):
         self.step = stop
         self.seconds = time.perf_counter() - self._clock
         return row
-
-
-class _Remaining:
-    """The stops that are left, whenever asked."""
-
-    def __init__(self, task: ChunkedTask) -> None:
-        self.task = task
-
-    def __iter__(self) -> Iterator[int]:
-        return iter([stop for stop in self.task.stops if stop > self.task.step])

@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from nst.errors import InputError
+from nst.generator import check_size
 from nst.image import with_colours_of
 from nst.imagefile import encode_as, load, load_opacity
-from nst.tasks.task import Row, Task
+from nst.tasks.task import Lazily, Row, Task
 from nst.text import say
 
 KEPT_FORMATS = (".png", ".jpg", ".jpeg", ".webp")
@@ -52,7 +53,7 @@ class Stylize(Task):
         self._paint(torch.zeros(1, 3, 64, 64))  # what is set up once is not the first image's time
 
     def train_dataloader(self) -> Iterable[int]:
-        return _Left(self)
+        return Lazily(lambda: iter(range(self.step, len(self.sources))))
 
     def training_step(self, place: int, index: int) -> Row:
         began = time.perf_counter()
@@ -72,6 +73,7 @@ class Stylize(Task):
     @torch.no_grad()
     def _stylize(self, name: str, path: Path) -> None:
         image = load(path, self.size, self.alpha)
+        check_size(image)
         began = time.perf_counter()
         painted = self._paint(image)
         self.milliseconds.append(1000 * (time.perf_counter() - began))
@@ -101,25 +103,20 @@ class Stylize(Task):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)
-        checkpoint["state_dict"] = {}
+        checkpoint |= {"state_dict": {}, "milliseconds": self.milliseconds, "passed_over": self.passed_over}
 
-
-class _Left:
-    """The images that are left, whenever asked."""
-
-    def __init__(self, task: Stylize) -> None:
-        self.task = task
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(range(self.task.step, len(self.task.sources)))
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_load_checkpoint(checkpoint)
+        self.milliseconds, self.passed_over = checkpoint["milliseconds"], checkpoint["passed_over"]
 
 
 def results_of(folder: Path, images: Sequence[Path]) -> dict[str, Path]:
     """Name of the result → image, for images in a folder: their own relative paths."""
-    names: dict[str, Path] = {}
-    for path in images:
-        name = f"results/{path.relative_to(folder).as_posix()}"
-        while name in names or Path(name).suffix.lower() not in KEPT_FORMATS:
-            name += ".png"
-        names[name] = path
-    return names
+    names = {f"results/{path.relative_to(folder).as_posix()}": path for path in images}
+    kept = {name: path for name, path in names.items() if path.suffix.lower() in KEPT_FORMATS}
+    for name, path in names.items():
+        if name not in kept:
+            while (name := f"{name}.png") in kept:
+                pass
+            kept[name] = path
+    return kept

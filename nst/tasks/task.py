@@ -1,7 +1,7 @@
 """What a run does: a LightningModule that owns what is optimised, counts its steps and shows what it has."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from pytorch_lightning import LightningModule
@@ -16,6 +16,16 @@ Row = dict[str, float]
 def stops(steps: int, *every: int) -> list[int]:
     """The steps at which a run is looked at: every multiple of each of `every` below `steps`, and `steps`."""
     return sorted({stop for period in every for stop in range(period, steps, period)} | {steps})
+
+
+class Lazily:
+    """What a function gives, whenever it is iterated over: what is left of a run, once it is known where it goes on."""
+
+    def __init__(self, make: Callable[[], Iterator[Any]]) -> None:
+        self._make = make
+
+    def __iter__(self) -> Iterator[Any]:
+        return self._make()
 
 
 class Task(LightningModule):

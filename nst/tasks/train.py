@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from nst.generator import Generator, encode
 from nst.objective import Objective, Targets, content_targets
 from nst.photos import Draws, Positions
-from nst.tasks.task import Row, Task
+from nst.tasks.task import Lazily, Row, Task
 
 SHOWN = 4
 """Held-out images side by side in the picture."""
@@ -27,7 +27,8 @@ class Train(Task):
     """
 
     held_out: Tensor
-    passed_over: Tensor
+    unreadable: Tensor
+    """Which of the images could not be read to the end; one more place for none."""
 
     def __init__(
         self,
@@ -53,28 +54,41 @@ class Train(Task):
         self._due = {0, *stops}
         self._clock: float | None = None
         self.register_buffer("held_out", held_out, persistent=False)
-        self.register_buffer("passed_over", torch.zeros((), dtype=torch.long))
+        self.register_buffer("unreadable", torch.zeros(len(draws.paths) + 1, dtype=torch.bool))
         self._held_out_content: list[Targets] = []
 
     def configure_optimizers(self) -> Optimizer:
         return self._make_optimizer(self.generator.parameters())
 
     def train_dataloader(self) -> Iterable[tuple[Tensor, Tensor]]:
-        return _Batches(self)
+        return Lazily(self._batches)
+
+    def _batches(self) -> Iterator[Any]:
+        """Those that are left, of this process."""
+        share = self.trainer.global_rank, self.trainer.world_size
+        positions = Positions(self.step * self.batch, self.stops[-1] * self.batch, *share)
+        loader: DataLoader[Any] = DataLoader(
+            self.draws,
+            batch_size=self.batch // self.trainer.world_size,
+            sampler=positions,
+            num_workers=self.workers,
+            pin_memory=self.device.type == "cuda",
+        )
+        return iter(loader)
 
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Row | None:
         # before the clock starts: what is told at step 0 is not training
         row = self._row() if self.step in self._due else None
         if self._clock is None:
             self._clock = time.perf_counter() - self.seconds
-        crops, passed_over = batch
+        crops, unreadable = batch
         images = crops.float() / 255
         optimizer: Any = self.optimizers()
         terms = self.objective(self.generator(images), self._content(images))
         optimizer.zero_grad()
         self.manual_backward(terms["total"])
         optimizer.step()
-        self.passed_over += passed_over.sum()
+        self.unreadable[unreadable] = True
         self.step += 1
         self.seconds = time.perf_counter() - self._clock
         return row
@@ -85,16 +99,20 @@ class Train(Task):
     def _content(self, images: Tensor) -> Targets:
         return content_targets(self.objective.backbone, images, self.content_layers)
 
+    def on_train_end(self) -> None:
+        self.unreadable = self.trainer.strategy.reduce(self.unreadable.float(), reduce_op="sum") > 0
+
     @torch.no_grad()
     def figures(self) -> dict[str, float]:
         """Raw losses of the held-out images as they are painted, means over them; and the weighted terms."""
         images = torch.split(self.held_out, self.batch)
-        if not self._held_out_content:
-            self._held_out_content = [self._content(each) for each in images]
         sums: dict[str, float] = {}
-        for each, content in zip(images, self._held_out_content, strict=True):
-            for name, value in self.objective.named(self.objective(self.generator(each), content)).items():
-                sums[name] = sums.get(name, 0.0) + float(value) * len(each) / len(self.held_out)
+        with torch.autocast(self.device.type, enabled=False):  # the same at every step, whatever is trained in
+            if not self._held_out_content:
+                self._held_out_content = [self._content(each) for each in images]
+            for each, content in zip(images, self._held_out_content, strict=True):
+                for name, value in self.objective.named(self.objective(self.generator(each), content)).items():
+                    sums[name] = sums.get(name, 0.0) + float(value) * len(each) / len(self.held_out)
         return sums
 
     @torch.no_grad()
@@ -111,32 +129,10 @@ class Train(Task):
 
     def data_facts(self) -> dict[str, int]:
         """What the record says of the data when the run has ended."""
-        return {"passed_over": int(self.passed_over)}
+        return {"unreadable": int(self.unreadable[:-1].sum())}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)
-        kept = ("generator.", "passed_over")
+        kept = ("generator.", "unreadable")
         state = checkpoint["state_dict"]
         checkpoint["state_dict"] = {name: value for name, value in state.items() if name.startswith(kept)}
-
-
-class _Batches:
-    """The batches that are left, of this process, whenever asked."""
-
-    def __init__(self, task: Train) -> None:
-        self.task = task
-
-    def __iter__(self) -> Iterator[Any]:
-        task, trainer = self.task, self.task.trainer
-        positions = Positions(
-            task.step * task.batch, task.stops[-1] * task.batch, trainer.global_rank, trainer.world_size
-        )
-        return iter(
-            DataLoader(
-                task.draws,
-                batch_size=task.batch // trainer.world_size,
-                sampler=positions,
-                num_workers=task.workers,
-                pin_memory=task.device.type == "cuda",
-            )
-        )
