@@ -110,7 +110,7 @@ def test_a_stopped_training_goes_on_to_the_same_result(
     ).read_bytes()
     other = nst(*arguments, "resume=run2", "generator=cyclegan")
     assert other.status == 2
-    assert "that run had generator=" in other.err
+    assert "that run had generator.name=johnson" in other.err
 
 
 def test_crops_do_not_depend_on_who_draws_them(photos: Path) -> None:
