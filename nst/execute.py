@@ -215,8 +215,9 @@ def _checkpoint(path: Path, resolved: dict[str, Any], experiment: Experiment) ->
         raise InputError(f"resume={path}: not a checkpoint of nst") from None
     _refuse_another(f"resume={path}", before, resolved, (*MAY_DIFFER, *LENGTH))
     _refuse_changed(f"resume={path}", made_from, experiment)
-    if step >= resolved["steps"]:
-        raise InputError(f"resume={path}: that run had got to step {step}; ask for more than steps={resolved['steps']}")
+    steps = experiment.task.stops[-1]
+    if step >= steps:
+        raise InputError(f"resume={path}: that run had got to step {step}; ask for more than steps={steps}")
     return path
 
 

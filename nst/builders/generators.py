@@ -136,7 +136,7 @@ def build_stylizing(config: Config, device: torch.device) -> Experiment:
     data: dict[str, Any] = {"generator": description}
     folder = Path(config.content).expanduser()
     if not folder.is_dir():
-        content, config.steps = samples.find("content", config.content), 1
+        content = samples.find("content", config.content)
         original = load(content, config.size, config.alpha)
         check_painted_size(original)
         return Experiment(
@@ -149,7 +149,6 @@ def build_stylizing(config: Config, device: torch.device) -> Experiment:
     images, others = find_images(folder)
     if not images:
         raise InputError(f"content={config.content}: no image among its {others} files")
-    config.steps = len(images)
     data |= {"images": len(images), "not_images": others}
     return Experiment(Stylize(paint, results_of(folder, images), *options), weights=weights, data=data)
 
