@@ -1,6 +1,7 @@
 """The door users use, in-process; and a guard against tests that litter the checkout."""
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+# two tests run at a time: with as many threads each as there are cores they would wait for one another
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 SMALL = ("size=64", "steps=6", "tracking=none", "style_layers=[conv_1,conv_2]", "content_layers=[conv_2]")
