@@ -55,15 +55,7 @@ def execute(config: Config, folder: Path, labels: Labels, began: float) -> dict[
     experiment = build(config, device, trainer.world_size)
     task = experiment.task
     resolved: Any = OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True)
-    if not trainer.is_global_zero:  # the first process keeps the record
-        path = Path(config.resume).expanduser() if config.resume else None
-        checkpoint = _checkpoint(path, resolved, experiment) if path else None
-        for number in (signal.SIGINT, signal.SIGTERM):  # it is for the first process to stop all
-            signal.signal(number, signal.SIG_IGN)
-        trainer.fit(task, ckpt_path=checkpoint, weights_only=True)
-        remove_empty(folder)
-        return {}
-    held = read_record(folder)
+    held = read_record(folder) if trainer.is_global_zero else {}  # the first process keeps the record
     if held and not labels.sweep:
         raise InputError(f"{folder} holds a run already; choose another folder with hydra.run.dir=FOLDER")
     if "config" in held:
@@ -74,6 +66,12 @@ def execute(config: Config, folder: Path, labels: Labels, began: float) -> dict[
             return dict(held["losses"] | held["timings"])
     start = folder if "config" in held and (folder / CHECKPOINT).exists() else config.resume
     checkpoint = _checkpoint(Path(start).expanduser(), resolved, experiment) if start else None
+    if not trainer.is_global_zero:
+        for number in (signal.SIGINT, signal.SIGTERM):  # it is for the first process to stop all
+            signal.signal(number, signal.SIG_IGN)
+        trainer.fit(task, ckpt_path=checkpoint, weights_only=True)
+        remove_empty(folder)
+        return {}
 
     name = labels.name or " ".join(Path(image).stem for image in (config.content, config.style) if image)
     facts: dict[str, Any] = {"command": labels.command, "overrides": labels.overrides}
@@ -101,8 +99,8 @@ def execute(config: Config, folder: Path, labels: Labels, began: float) -> dict[
     finally:
         if status != "failed":
             record.add_results(task)
-            if experiment.data or task.data_facts():
-                record.facts["data"] = experiment.data | task.data_facts()
+            if data := experiment.data | task.data_facts():
+                record.facts["data"] = data
         timings |= {
             "seconds_per_step": task.seconds / max(task.step, 1),
             "steps_seconds": task.seconds,

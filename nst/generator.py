@@ -2,7 +2,7 @@
 
 import json
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +52,28 @@ def _convolution(given: int, wanted: int, side: int, stride: int = 1, reflect: b
     return nn.Conv2d(given, wanted, side, stride, padding=side // 2, padding_mode=padding)  # type: ignore[arg-type]
 
 
-def _normed(convolution: nn.Module, channels: int, affine: bool) -> list[nn.Module]:
-    return [convolution, InstanceNorm(channels, affine=affine), nn.ReLU()]
+def _down_and_up(
+    side: int, width: int, blocks: int, up: Callable[[int, int], list[nn.Module]], reflect: bool, affine: bool
+) -> nn.Sequential:
+    """What the papers' networks share, with their names for the layers: c7s1-k, dk, Rk and uk, of k channels.
+
+    side: of the first and last kernels. up: channels given and wanted → what doubles the size. reflect: how the strided
+    convolutions pad. affine: whether the norms learn a scale and an offset.
+    """
+    w = width
+
+    def normed(layers: list[nn.Module], channels: int) -> nn.Sequential:
+        return nn.Sequential(*layers, InstanceNorm(channels, affine=affine), nn.ReLU())
+
+    layers: dict[str, nn.Module] = {
+        f"c{side}s1-{w}": normed([_convolution(3, w, side)], w),
+        f"d{2 * w}": normed([_convolution(w, 2 * w, 3, 2, reflect)], 2 * w),
+        f"d{4 * w}": normed([_convolution(2 * w, 4 * w, 3, 2, reflect)], 4 * w),
+    }
+    layers |= {f"R{4 * w}_{block}": Residual(4 * w, affine) for block in range(1, blocks + 1)}
+    layers |= {f"u{2 * w}": normed(up(4 * w, 2 * w), 2 * w), f"u{w}": normed(up(2 * w, w), w)}
+    layers[f"c{side}s1-3"] = _convolution(w, 3, side)
+    return nn.Sequential(OrderedDict(layers))
 
 
 def johnson(width: int = 32, blocks: int = 5) -> nn.Sequential:
@@ -62,38 +82,20 @@ def johnson(width: int = 32, blocks: int = 5) -> nn.Sequential:
     With instance normalisation (Ulyanov et al. 2016), reflect padding, and nearest-neighbour upsampling before a
     convolution where the paper has fractional strides (Odena et al. 2016: no checkerboard).
     """
-    w = width
 
-    def up(given: int, wanted: int) -> nn.Sequential:
-        convolution = _convolution(given, wanted, 3)
-        return nn.Sequential(nn.Upsample(scale_factor=2, mode="nearest"), *_normed(convolution, wanted, True))
+    def up(given: int, wanted: int) -> list[nn.Module]:
+        return [nn.Upsample(scale_factor=2, mode="nearest"), _convolution(given, wanted, 3)]
 
-    layers: dict[str, nn.Module] = {
-        f"c9s1-{w}": nn.Sequential(*_normed(_convolution(3, w, 9), w, True)),
-        f"d{2 * w}": nn.Sequential(*_normed(_convolution(w, 2 * w, 3, 2), 2 * w, True)),
-        f"d{4 * w}": nn.Sequential(*_normed(_convolution(2 * w, 4 * w, 3, 2), 4 * w, True)),
-    }
-    layers |= {f"R{4 * w}_{block}": Residual(4 * w, affine=True) for block in range(1, blocks + 1)}
-    layers |= {f"u{2 * w}": up(4 * w, 2 * w), f"u{w}": up(2 * w, w), "c9s1-3": _convolution(w, 3, 9)}
-    return nn.Sequential(OrderedDict(layers))
+    return _down_and_up(9, width, blocks, up, reflect=True, affine=True)
 
 
 def cyclegan(width: int = 64, blocks: int = 9) -> nn.Sequential:
     """The generator of Zhu et al. 2017 (section 7.2): 6 blocks for images of 128 px, 9 for 256 px and more."""
-    w = width
 
-    def up(given: int, wanted: int) -> nn.Sequential:
-        convolution = nn.ConvTranspose2d(given, wanted, 3, 2, padding=1, output_padding=1)
-        return nn.Sequential(*_normed(convolution, wanted, False))
+    def up(given: int, wanted: int) -> list[nn.Module]:
+        return [nn.ConvTranspose2d(given, wanted, 3, 2, padding=1, output_padding=1)]
 
-    layers: dict[str, nn.Module] = {
-        f"c7s1-{w}": nn.Sequential(*_normed(_convolution(3, w, 7), w, False)),
-        f"d{2 * w}": nn.Sequential(*_normed(_convolution(w, 2 * w, 3, 2, reflect=False), 2 * w, False)),
-        f"d{4 * w}": nn.Sequential(*_normed(_convolution(2 * w, 4 * w, 3, 2, reflect=False), 4 * w, False)),
-    }
-    layers |= {f"R{4 * w}_{block}": Residual(4 * w, affine=False) for block in range(1, blocks + 1)}
-    layers |= {f"u{2 * w}": up(4 * w, 2 * w), f"u{w}": up(2 * w, w), "c7s1-3": _convolution(w, 3, 7)}
-    network = nn.Sequential(OrderedDict(layers))
+    network = _down_and_up(7, width, blocks, up, reflect=False, affine=False)
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
             nn.init.normal_(module.weight, 0, 0.02)
@@ -150,10 +152,15 @@ def check_size(image: Tensor) -> None:
         raise InputError(f"an image of {width}×{height} pixels is too small: {SMALLEST_SIDE} a side are needed")
 
 
+def describe(generator: Generator, facts: Mapping[str, Any]) -> str:
+    """What the metadata of a generator's file says of it, JSON; `read_description` reads it."""
+    return json.dumps({"generator": generator.description} | dict(facts))
+
+
 def encode(generator: Generator, facts: Mapping[str, Any]) -> bytes:
     """A generator as the bytes of a .safetensors file, described by its metadata together with `facts`, JSON."""
     tensors = {name: value.detach().cpu().contiguous() for name, value in generator.network.state_dict().items()}
-    return save(tensors, {DESCRIPTION: json.dumps({"generator": generator.description} | dict(facts))})
+    return save(tensors, {DESCRIPTION: describe(generator, facts)})
 
 
 def read_description(path: Path, text: str | None) -> dict[str, Any]:

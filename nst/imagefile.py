@@ -3,7 +3,8 @@
 import io
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -36,12 +37,10 @@ def load(path: Path, size: int | None = None, alpha: str = "white") -> Tensor:
 
 def load_opacity(path: Path, size: int | None = None) -> Tensor | None:
     """How opaque an image file is, (1, 1, H, W) in [0, 1], scaled as by `load`; None if it has no transparency."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with Image.open(path) as image:
-            if not image.has_transparency_data:
-                return None
-            opacity = ImageOps.exif_transpose(image).convert("RGBA").getchannel("A")
+    with _quietly(path) as image:
+        if not image.has_transparency_data:
+            return None
+        opacity = ImageOps.exif_transpose(image).convert("RGBA").getchannel("A")
     resized = opacity.resize(_fitted(opacity.size, size), Image.Resampling.LANCZOS)
     return torch.from_numpy(np.array(resized))[None, None].float() / 255
 
@@ -68,10 +67,8 @@ def load_crop(path: Path, side: int, scale: float, top: float, left: float) -> T
 def is_image(path: Path) -> bool:
     """Whether Pillow knows a file for an image by its first bytes."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(path):
-                return True
+        with _quietly(path):
+            return True
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return False
 
@@ -113,21 +110,28 @@ def _fitted(sides: tuple[int, int], size: int | None) -> tuple[int, int]:
     return max(1, round(sides[0] * scale)), max(1, round(sides[1] * scale))
 
 
+@contextmanager
+def _quietly(path: Path) -> Iterator[Image.Image]:
+    """An image file, open, without Pillow's own warnings of size and of broken EXIF."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Image.open(path) as image:
+            yield image
+
+
 def _open(path: Path, alpha: str) -> Image.Image:
     try:
         backdrop = ImageColor.getrgb(alpha)[:3]
     except ValueError:
         raise InputError(f"alpha={alpha}: not a colour; use a name such as white, or #rrggbb") from None
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's own size warning, and broken EXIF
-            with Image.open(path) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    raise InputError(
-                        f"{path} is {image.width}×{image.height} pixels: more than {MAX_PIXELS // 10**6} million; "
-                        "scale it down first"
-                    )
-                return _to_srgb(ImageOps.exif_transpose(image), backdrop)
+        with _quietly(path) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise InputError(
+                    f"{path} is {image.width}×{image.height} pixels: more than {MAX_PIXELS // 10**6} million; "
+                    "scale it down first"
+                )
+            return _to_srgb(ImageOps.exif_transpose(image), backdrop)
     except InputError:
         raise
     except FileNotFoundError:

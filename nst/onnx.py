@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import json
 import logging
 import warnings
 from collections.abc import Callable
@@ -15,7 +14,7 @@ import torch
 from torch import Tensor
 
 from nst.errors import InputError
-from nst.generator import DESCRIPTION, Generator, read_description
+from nst.generator import DESCRIPTION, Generator, describe, read_description
 
 LARGEST_DIFFERENCE = 1e-3
 """Of the range of pixel values, between torch and onnxruntime, at most."""
@@ -52,7 +51,7 @@ def export(generator: Generator, facts: dict[str, Any]) -> tuple[bytes, float]:
     assert program is not None
     model = program.model_proto
     entry = model.metadata_props.add()
-    entry.key, entry.value = DESCRIPTION, json.dumps({"generator": generator.description} | facts)
+    entry.key, entry.value = DESCRIPTION, describe(generator, facts)
     data = model.SerializeToString()
     image = torch.rand(2, 3, 90, 75, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
@@ -68,9 +67,10 @@ def load(path: Path) -> tuple[Callable[[Tensor], Tensor], dict[str, Any]]:
     import onnx
 
     try:
-        model = onnx.load(path, load_external_data=False)
+        data = path.read_bytes()
+        model = onnx.load_from_string(data)
         described = {entry.key: entry.value for entry in model.metadata_props}.get(DESCRIPTION)
-        painter = _painter(path.read_bytes())
+        painter = _painter(data)
         given = [(each.name, len(each.type.tensor_type.shape.dim)) for each in model.graph.input]
     except Exception as error:
         raise InputError(f"checkpoint={path}: not a whole ONNX model ({type(error).__name__})") from None

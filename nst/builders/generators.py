@@ -19,6 +19,7 @@ from nst.builders.parts import (
     load_image,
     make_optimizer,
     network_of,
+    objective_of,
     style_of,
 )
 from nst.config import Colours, Config
@@ -28,7 +29,6 @@ from nst.generator import Generator
 from nst.generator import check_size as check_painted_size
 from nst.generator import load as load_generator
 from nst.imagefile import load, load_cover
-from nst.objective import Objective
 from nst.photos import Draws, find_images
 from nst.tasks.export import Export
 from nst.tasks.stylize import Stylize, results_of
@@ -58,22 +58,13 @@ def build_training(config: Config, device: torch.device, processes: int) -> Expe
     shown = _readable(held_out, data.size).to(device)
     for role, image in {"style": load_image(style_read), "crop": shown}.items():
         check_size(role, image, backbone)
-    gram = config.style_loss.gram.value
-    objective = Objective(
-        backbone,
-        {},
-        style_of(network, style_read, tuple(config.style_layers), gram),
-        content_weight=config.content_weight,
-        style_weight=config.style_weight,
-        tv_weight=config.tv_weight,
-        gram_normalize=gram,
-    )
+    style = style_of(network, style_read, tuple(config.style_layers), config.style_loss.gram.value)
     names = "\n".join(path.name for path in kept)
     listed = {"path": data.dir or "the bundled photographs", "sha256": hashlib.sha256(names.encode()).hexdigest()}
     inputs = {"style": file_facts(style_path), "list of images": listed}
     task = Train(
         Generator(generator.name.value, generator.width, generator.blocks).to(device),
-        objective,
+        objective_of(config, backbone, {}, style),
         config.content_layers,
         Draws(kept, data.size, config.seed),
         shown,

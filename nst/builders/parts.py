@@ -15,7 +15,7 @@ from nst.config import Adam, Config, Lbfgs, LineSearch, Mode
 from nst.errors import InputError
 from nst.files import Version, sha256, version
 from nst.imagefile import load
-from nst.objective import Targets, content_targets, style_targets
+from nst.objective import Objective, Targets, content_targets, style_targets
 from nst.tasks.task import Task
 
 MEGAPIXEL = 1_000_000
@@ -109,6 +109,19 @@ def network_of(config: Config, device: torch.device) -> tuple[Network, Backbone]
     config.content_layers = backbone.canonical(config.content_layers)
     config.style_layers = backbone.canonical(config.style_layers)
     return network, backbone
+
+
+def objective_of(config: Config, backbone: Backbone, content: Targets, style: Targets) -> Objective:
+    """What a config minimises, against these targets."""
+    return Objective(
+        backbone,
+        content,
+        style,
+        content_weight=config.content_weight,
+        style_weight=config.style_weight,
+        tv_weight=config.tv_weight,
+        gram_normalize=config.style_loss.gram.value,
+    )
 
 
 def make_optimizer(config: Any, pixels: int) -> Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]:

@@ -18,6 +18,7 @@ from nst.builders.parts import (
     load_image,
     make_optimizer,
     network_of,
+    objective_of,
     style_of,
 )
 from nst.config import Config
@@ -25,7 +26,6 @@ from nst.errors import InputError
 from nst.files import version
 from nst.image import noise
 from nst.imagefile import load, load_cover
-from nst.objective import Objective
 from nst.tasks.task import stops
 from nst.tasks.transfer import Transfer
 
@@ -51,18 +51,11 @@ def build_transfer(config: Config, device: torch.device) -> Experiment:
     for role, image in {**images, "image": pixels}.items():
         check_size(role, image, backbone)
     gram = config.style_loss.gram.value
-    objective = Objective(
-        backbone,
-        content_of(network, read["content"], tuple(config.content_layers)) if "content" in terms else {},
-        style_of(network, read["style"], tuple(config.style_layers), gram) if "style" in terms else {},
-        content_weight=config.content_weight,
-        style_weight=config.style_weight,
-        tv_weight=config.tv_weight,
-        gram_normalize=gram,
-    )
+    content = content_of(network, read["content"], tuple(config.content_layers)) if "content" in terms else {}
+    style = style_of(network, read["style"], tuple(config.style_layers), gram) if "style" in terms else {}
     task = Transfer(
         pixels.to(device),
-        objective,
+        objective_of(config, backbone, content, style),
         make_optimizer(config.optimizer, canvas[0, 0].numel()),
         stops(config.steps, config.tracking.loss_every, config.tracking.image_every),
         config.range_weight,

@@ -19,9 +19,6 @@ class Export(Task):
         self._files: dict[str, bytes] = {}
         self.difference = 0.0
 
-    def configure_optimizers(self) -> None:
-        return None
-
     def train_dataloader(self) -> Iterable[int]:
         return [0]
 
@@ -31,9 +28,6 @@ class Export(Task):
         self._files = {"generator.onnx": model, "generator.safetensors": encode(self.generator, self._facts)}
         self.step, self.seconds = 1, time.perf_counter() - began
         return {"step": 0, "seconds": 0.0}
-
-    def figures(self) -> dict[str, float]:
-        return {}
 
     def files(self) -> dict[str, bytes]:
         return self._files

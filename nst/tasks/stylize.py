@@ -46,9 +46,6 @@ class Stylize(Task):
         self._painted: Tensor | None = None
         self._fresh: dict[str, bytes] = {}
 
-    def configure_optimizers(self) -> None:
-        return None
-
     def on_train_start(self) -> None:
         self._paint(torch.zeros(1, 3, 64, 64))  # what is set up once is not the first image's time
 
@@ -83,9 +80,6 @@ class Stylize(Task):
         self._painted = painted if opacity is None else torch.cat([painted, opacity], dim=1)
         if not self.alone:
             self._fresh[name] = encode_as(PurePath(name).suffix, self._painted)
-
-    def figures(self) -> dict[str, float]:
-        return {}
 
     def picture(self) -> Tensor | None:
         """The one image that was painted, (1, 3 or 4, H, W): where it was transparent it is so again."""

@@ -45,9 +45,13 @@ class Task(LightningModule):
         """Since the first step began, of this run and of those it goes on from."""
         self.stop_requested = False
 
+    def configure_optimizers(self) -> Any:
+        """None, of a task that optimises nothing."""
+        return None
+
     def figures(self) -> dict[str, float]:
         """Named figures as they are now; `loss/…` are kept in the record."""
-        raise NotImplementedError
+        return {}
 
     def picture(self) -> Tensor | None:
         """The image so far, (1, 3, H, W) in [0, 1], or with opacity as a fourth channel, if the task makes one."""

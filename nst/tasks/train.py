@@ -88,7 +88,7 @@ class Train(Task):
         optimizer.zero_grad()
         self.manual_backward(terms["total"])
         optimizer.step()
-        self.unreadable[unreadable] = True
+        self.unreadable.index_fill_(0, unreadable, True)
         self.step += 1
         self.seconds = time.perf_counter() - self._clock
         return row
