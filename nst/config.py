@@ -32,6 +32,7 @@ class Mode(Enum):
     stylize = "stylize"
     export = "export"
     distill = "distill"
+    fidelity = "fidelity"
 
 
 class BackboneName(Enum):
@@ -211,6 +212,8 @@ class Teacher:
     weights: str | None = key(None, "a weights file; null: torchvision's official one")
     layers: dict[str, str] = key({}, "layer of the teacher → layer of slim that learns it")
     pad: int = key(0, "pixels of reflection around each image, to line up a network that pads less", at_least=0)
+    content: str | None = key(None, "the layer that keeps the content; of mode=fidelity")
+    every: int = key(1, "one in so many images of a batch is shown to it", at_least=1)
 
 
 @dataclass
@@ -219,15 +222,29 @@ class Distill:
 
     teachers: dict[str, Teacher] = key({}, "backbone → what is learnt from it")
     photos: str = key(MISSING, "folder of photographs of 128 px a side or more")
-    lr: float = key(1e-3, "AdamW's step size, reached after 200 steps and falling to 0", above=0)
+    lr: float = key(7e-4, "AdamW's step size, reached after 200 steps and falling to 0", above=0)
     batch: int = key(8, "crops a step", at_least=2)
-    crop: int = key(96, "pixels a side of a crop", at_least=64)
+    crop: int = key(112, "pixels a side of a crop", at_least=64)
     on_policy: float = key(0.5, "share of each batch that slim painted itself", at_least=0, at_most=0.9)
+    guidance: float = key(1.0, "factor of the error of where a style loss leads", at_least=0)
+    compile: bool = key(False, "compile the step: minutes at the start, then 1.5 times as fast; needs a C++ compiler")
+
+
+@dataclass
+class Fidelity:
+    """How slim is measured against real networks."""
+
+    teachers: dict[str, Teacher] = key({}, "backbone → the layers whose style is compared with slim's")
+    pairs: list[list[str]] = key([], "[content,style] of each transfer")
+    photos: str | None = key(None, "folder of photographs: measures the variance that slim does not explain, too")
+    paintings: str | None = key(None, "folder of paintings to measure that on as well; null: the bundled ones")
 
 
 @dataclass
 class Config:
-    mode: Mode = key(MISSING, "reconstruct, texture, transfer, train, stylize, export or distill; chosen by the group")
+    mode: Mode = key(
+        MISSING, "transfer, reconstruct, texture, train, stylize, export, distill or fidelity; chosen by the group"
+    )
     content: str | None = key("chelsea", "content image: a path, or the name of a sample")
     style: str | None = key("swirl", "style image: a path, or the name of a sample")
     pair: list[str] | None = key(
@@ -264,6 +281,7 @@ class Config:
     trainer: Trainer = key(Trainer, "where it runs")
     tracking: Tracking = key(Tracking, "what is told to whom")
     distill: Distill | None = key(None, "of mode=distill only")
+    fidelity: Fidelity | None = key(None, "of mode=fidelity only")
 
 
 def register() -> None:

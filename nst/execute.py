@@ -143,8 +143,10 @@ def _trainer(config: Config, alone: bool) -> Trainer:
     """alone: not as a job of a sweep."""
     settings = config.trainer
     several = settings.processes != 1 or settings.machines != 1
-    if config.mode is not Mode.train and (several or settings.precision is not Precision.float32):
-        raise InputError(f"mode={config.mode.value}: takes one process and float32; trainer.* has more for mode=train")
+    if several and config.mode is not Mode.train:
+        raise InputError(f"mode={config.mode.value}: takes one process; only mode=train takes more")
+    if settings.precision is not Precision.float32 and config.mode not in (Mode.train, Mode.distill):
+        raise InputError(f"mode={config.mode.value}: takes float32; only mode=train and mode=distill take others")
     if several and not alone:
         raise InputError("trainer=ddp: not in a sweep, whose jobs take one process each; run them one by one")
     try:

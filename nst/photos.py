@@ -40,15 +40,23 @@ def centre(photo: Tensor, side: int) -> Tensor:
 
 
 class Crops:
-    """Random (3, side, side) crops in [0, 1] of photos: any scale, half of them with jittered colours."""
+    """Random (3, side, side) crops in [0, 1] of photos: any scale, most of them with other colours.
+
+    Colours are jittered, exchanged, inverted or made few and flat, as those of paintings are.
+    """
 
     def __init__(self, photos: list[Tensor], side: int) -> None:
-        self.photos = photos
+        self.photos, self.side = photos, side
         self._augment = v2.Compose(
             [
                 v2.RandomResizedCrop(side, scale=(0.1, 1), antialias=True),
                 v2.RandomHorizontalFlip(),
-                v2.RandomApply([v2.ColorJitter(0.3, 0.3, 0.4, 0.15)], 0.5),
+                v2.RandomApply([v2.ColorJitter(0.3, 0.3, 0.4, 0.15)], 0.4),
+                v2.RandomApply([v2.RandomChannelPermutation()], 0.1),
+                v2.RandomInvert(0.05),
+                v2.RandomPosterize(2, 0.05),
+                v2.RandomSolarize(128, 0.05),
+                v2.RandomEqualize(0.05),
                 v2.ToDtype(torch.float32, scale=True),
             ]
         )

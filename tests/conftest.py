@@ -10,7 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+import torchvision
 from PIL import Image
+from safetensors.torch import save_file
 
 # two tests run at a time: with as many threads each as there are cores they would wait for one another
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -102,3 +105,30 @@ def photo(tmp_path: Path) -> Path:
     path = tmp_path / "photo.png"
     Image.fromarray(pixels).save(path)
     return path
+
+
+@pytest.fixture
+def teacher(tmp_path: Path) -> Path:
+    """A weights file of a VGG-19 of random weights that stops at relu2_1."""
+    torch.manual_seed(0)
+    with torch.device("meta"):
+        features = torchvision.models.vgg19().features[:6]
+    for module in features.to_empty(device="cpu"):
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(module.weight)
+            module.bias = torch.nn.Parameter(0.1 * torch.randn(module.out_channels))
+    path = tmp_path / "vgg.safetensors"
+    save_file({f"features.{name}": value for name, value in features.state_dict().items()}, path)
+    return path
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder of 32 photographs of blurred noise."""
+    generator = np.random.default_rng(0)
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for index in range(32):
+        coarse = generator.integers(0, 256, (9, 9, 3), dtype=np.uint8)
+        Image.fromarray(coarse).resize((192, 192), Image.Resampling.BICUBIC).save(folder / f"{index}.png")
+    return folder

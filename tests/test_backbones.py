@@ -7,6 +7,7 @@ import torch
 import torchvision
 from safetensors.torch import save_file
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from nst.backbones import Backbone
 from nst.backbones.weights import EMBEDDED, OFFICIAL
@@ -165,6 +166,14 @@ def test_slim_is_embedded_small_and_calibrated() -> None:
     for layer in backbone.layers:
         level = sum(float(features[layer].abs().mean()) for features in photographs) / 3
         assert 0.5 < level < 2, f"{layer}: mean activation {level}, so the usual weights would mean something else"
+
+
+def test_slim_costs_at_most_8_gmac_at_512_pixels() -> None:
+    backbone = Backbone("slim", [f"conv_{block}" for block in range(1, 6)], padding="reflect")
+    with FlopCounterMode(display=False) as counter:
+        backbone(torch.rand(1, 3, 128, 128))
+    multiplications = counter.get_total_flops() / 2 * (512 / 128) ** 2
+    assert 4e9 < multiplications <= 8e9
 
 
 @pytest.mark.real_weights

@@ -52,7 +52,8 @@ REFUSED = [
     ("optimizer.lr=0", "must be above 0"),
     (
         "mode=transfr",
-        "did you mean 'transfer'?; the options are distill, export, reconstruct, stylize, texture, train, transfer",
+        "did you mean 'transfer'?; the options are distill, export, fidelity, reconstruct, stylize, texture, train, "
+        "transfer",
     ),
     ("mode=null", "takes the name of an option"),
     ("backbone=vgg11", "slim, squeezenet, vgg16, vgg19"),

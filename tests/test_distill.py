@@ -2,36 +2,18 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-import torchvision
-from PIL import Image
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from nst.backbones import Backbone
-from nst.distillation import fold_heads, pick_channels
+from nst.distillation import fold_heads, guidance_error, line_up, pick_channels
 from tests.conftest import Door
 
 
 @pytest.fixture
-def arguments(tmp_path: Path) -> list[str]:
-    """A VGG-19 of random weights up to relu2_1, and 32 photographs of blurred noise."""
-    torch.manual_seed(0)
-    with torch.device("meta"):
-        features = torchvision.models.vgg19().features[:6]
-    for module in features.to_empty(device="cpu"):
-        if isinstance(module, torch.nn.Conv2d):
-            torch.nn.init.kaiming_normal_(module.weight)
-            module.bias = torch.nn.Parameter(0.1 * torch.randn(module.out_channels))
-    save_file(
-        {f"features.{name}": value for name, value in features.state_dict().items()}, tmp_path / "vgg.safetensors"
-    )
-    generator = np.random.default_rng(0)
-    (tmp_path / "photos").mkdir()
-    for index in range(32):
-        coarse = generator.integers(0, 256, (9, 9, 3), dtype=np.uint8)
-        Image.fromarray(coarse).resize((128, 128), Image.Resampling.BICUBIC).save(tmp_path / f"photos/{index}.png")
+def arguments(teacher: Path, photos: Path) -> list[str]:
+    """A teacher of two layers, and photographs."""
     return [
         "mode=distill",
         "distill.photos=photos",
@@ -46,20 +28,25 @@ def arguments(tmp_path: Path) -> list[str]:
     ]
 
 
-def test_slim_starts_from_its_teacher_learns_and_can_be_used(nst: Door, arguments: list[str], tmp_path: Path) -> None:
-    # conv2_2 is not where relu2_1 comes from: slim gets no start there, and has to learn it
-    result = nst(*arguments, "distill.teachers.vgg19.layers.relu2_1=conv2_2", "distill.lr=0.1", "steps=12")
+def test_slim_starts_from_its_teacher_learns_and_can_be_used(
+    nst: Door, arguments: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = nst(*arguments, "steps=4").rows()
+    with monkeypatch.context() as patched:
+        patched.setattr("nst.tasks.distill.start_from", lambda *_: None)
+        result = nst(*arguments, "distill.on_policy=0", "distill.lr=0.01", "steps=24", "tracking.loss_every=12")
     assert result.status == 0, result.err
     rows = result.rows()
-    assert [row["step"] for row in rows] == [0, 4, 8, 12]
-    assert 0 < rows[0]["loss/vgg19_relu1_1"] < 0.5  # 1 is knowing nothing
-    assert rows[-1]["loss/vgg19_relu2_1"] < 0.9 * rows[0]["loss/vgg19_relu2_1"]
+    assert [row["step"] for row in rows] == [0, 12, 24]
+    for layer in ("relu1_1", "relu2_1"):
+        assert 0 < started[0][f"loss/vgg19_{layer}"] < 0.9 * rows[0][f"loss/vgg19_{layer}"]
+    assert rows[-1]["loss/total"] < 0.95 * rows[0]["loss/total"]
     assert result.record["weights"]["vgg19"]["path"].endswith("vgg.safetensors")
 
     state = load_file(result.folder / "slim.safetensors")
-    assert state["taps.conv2_2.weight"].dtype == torch.float16
-    used = Backbone("slim", ["conv1_1", "conv2_2"], str(result.folder / "slim.safetensors"), padding="reflect")
-    assert used(torch.rand(1, 3, 32, 32))["conv2_2"].shape == (1, 48, 16, 16)
+    assert state["taps.conv2_1.weight"].dtype == torch.float16
+    used = Backbone("slim", ["conv1_1", "conv2_1"], str(result.folder / "slim.safetensors"), padding="reflect")
+    assert used(torch.rand(1, 3, 32, 32))["conv2_1"].shape == (1, 48, 16, 16)
 
 
 def test_taps_keep_the_distances_of_the_heads_they_stand_for() -> None:
@@ -72,6 +59,39 @@ def test_taps_keep_the_distances_of_the_heads_they_stand_for() -> None:
     # and the bias keeps products too, where it lies in the heads' range
     tapped, shift = fold_heads([weight], [weight @ one])
     torch.testing.assert_close((tapped @ other + shift).norm(), (weight @ other + weight @ one).norm())
+
+
+def test_guidance_error_is_none_between_a_network_and_itself() -> None:
+    images, styles = torch.rand(2, 2, 3, 24, 24, generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(0)
+    networks = [torch.nn.Sequential(torch.nn.Conv2d(3, 6, 3), torch.nn.Softplus()) for _ in range(2)]
+    slim, teacher = ((lambda x, network=network: {"one": network(x), "two": network(x) ** 2}) for network in networks)
+    assert guidance_error(teacher, teacher, images, styles, "two").item() == pytest.approx(0, abs=1e-5)
+    first = guidance_error(slim, teacher, images, styles, "two")
+    assert first.item() > 0.1
+    # and following its gradient leads there, without touching the teacher
+    optimizer = torch.optim.Adam(networks[0].parameters(), lr=0.02)
+    for _ in range(60):
+        optimizer.zero_grad()
+        torch.autograd.backward(guidance_error(slim, teacher, images, styles, "two"))
+        optimizer.step()
+    assert guidance_error(slim, teacher, images, styles, "two").item() < 0.3 * first.item()
+    assert all(parameter.grad is None for parameter in networks[1].parameters())
+
+
+def test_what_a_teacher_sees_more_of_is_cut_off_evenly() -> None:
+    seen = torch.arange(36.0).reshape(1, 1, 6, 6)
+    assert line_up(seen, torch.zeros(1, 2, 4, 6)).tolist() == seen[:, :, 1:5].tolist()
+    assert line_up(seen, torch.zeros(1, 2, 6, 5)).tolist() == seen[..., :5].tolist()
+
+
+def test_bfloat16_trains_as_well(nst: Door, arguments: list[str]) -> None:
+    result = nst(*arguments, "steps=8")
+    assert result.status == 0, result.err
+    assert result.record["config"]["trainer"]["precision"] == "bfloat16"
+    exact = nst(*arguments, "steps=8", "trainer.precision=float32").rows()
+    assert result.rows()[-1]["loss/total"] == pytest.approx(exact[-1]["loss/total"], rel=0.1)
+    assert "only mode=train and mode=distill" in nst("trainer.precision=bfloat16").err
 
 
 def test_it_goes_on_from_a_checkpoint_as_if_it_had_not_stopped(

@@ -7,11 +7,12 @@ from tests.conftest import ROOT
 
 LEVELS = [
     {"errors", "files", "text"},
-    {"layers", "losses", "imagefile", "config", "image", "tracking", "report"},
-    {"samples", "backbones", "photos", "generator"},
+    {"layers", "losses", "imagefile", "config", "image", "tracking"},
+    {"samples", "backbones", "photos", "generator", "report"},
     {"tiles", "onnx"},
     {"objective"},
     {"distillation"},
+    {"fidelity"},
     {"tasks"},
     {"record", "progress"},
     {"builders", "commandline"},

@@ -2,5 +2,6 @@
 
 from nst.backbones.backbone import Backbone
 from nst.backbones.networks import NETWORKS
+from nst.backbones.unit import Unit
 
-__all__ = ["NETWORKS", "Backbone"]
+__all__ = ["NETWORKS", "Backbone", "Unit"]

@@ -4,6 +4,7 @@ import os
 import pickle
 import re
 import socket
+from collections.abc import Iterable
 from pathlib import Path
 from urllib.error import URLError
 
@@ -13,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from nst.backbones.networks import NETWORKS
 from nst.errors import InputError
 from nst.files import sha256
 
@@ -79,3 +81,13 @@ def read(path: Path) -> dict[str, Tensor]:
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise InputError(f"{path} holds no state dict: expected tensors by name, as torchvision saves them")
     return state
+
+
+def reached(backbone: str, layers: Iterable[str], path: Path) -> list[str]:
+    """Those of a backbone's layers that a weights file, which may stop anywhere, reaches."""
+    held, network = read(path), NETWORKS[backbone]()
+    return [
+        layer
+        for layer in layers
+        if all(f"features.{name}" in held for name in network.features[: network.reads[layer] + 1].state_dict())
+    ]

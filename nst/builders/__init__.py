@@ -2,7 +2,7 @@
 
 import torch
 
-from nst.builders.distillation import build_distillation
+from nst.builders.distillation import build_distillation, build_fidelity
 from nst.builders.generators import build_export, build_stylizing, build_training
 from nst.builders.parts import Experiment
 from nst.builders.pixels import build_transfer
@@ -25,5 +25,7 @@ def build(config: Config, device: torch.device, processes: int = 1) -> Experimen
             return build_export(config)
         case Mode.distill:
             return build_distillation(config)
+        case Mode.fidelity:
+            return build_fidelity(config, device)
         case _:
             return build_transfer(config, device)

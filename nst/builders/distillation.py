@@ -1,36 +1,43 @@
-"""The experiment that makes the embedded backbone."""
+"""The experiments that make the embedded backbone and that measure it."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+import torch
+from torch import Tensor
+
+from nst import samples
 from nst.backbones import Backbone
 from nst.backbones.networks import slim
-from nst.backbones.weights import OFFICIAL
-from nst.builders.parts import HELD_OUT_EVERY, Experiment, file_facts
+from nst.backbones.weights import OFFICIAL, find, reached
+from nst.builders.parts import HELD_OUT_EVERY, Experiment, file_facts, make_optimizer
 from nst.config import Config
+from nst.config import Teacher as TeacherConfig
 from nst.distillation import Teacher
 from nst.errors import InputError
+from nst.image import noise
+from nst.imagefile import load
 from nst.layers import resolve
-from nst.photos import load_folder
+from nst.objective import Features, Objective, content_targets, style_targets
+from nst.photos import centre, find_images, load_folder
 from nst.tasks.distill import HELD_OUT_SIDE, Distill
+from nst.tasks.fidelity import Fidelity, Pair
 from nst.tasks.task import stops
+from nst.tasks.transfer import Transfer
+
+MEASURED_SIDE = 192
+"""Pixels a side of the images on which the variance that slim does not explain is measured."""
+FITTED, NOISES = 200, 16
+"""Photographs to which the maps from slim's layers are fitted, and images of white noise they are measured on."""
 
 
 def build_distillation(config: Config) -> Experiment:
     """mode=distill."""
     settings = config.distill
-    if settings is None or not settings.teachers:
-        raise InputError("mode=distill needs distill.teachers")
-    for name, teacher in settings.teachers.items():
-        if name not in OFFICIAL:
-            raise InputError(f"distill.teachers.{name}: a teacher is one of {', '.join(OFFICIAL)}")
-        for layer in teacher.layers.values():
-            resolve([layer], slim().reads, "slim")
-    teachers = {
-        name: Teacher(
-            Backbone(name, teacher.layers, teacher.weights, padding="reflect"), dict(teacher.layers), teacher.pad
-        )
-        for name, teacher in settings.teachers.items()
-    }
+    if settings is None:
+        raise InputError("mode=distill needs distill.teachers, which conf/mode/distill.yaml gives")
+    _check("distill", settings.teachers)
+    teachers = {name: _teacher(name, each, each.layers) for name, each in settings.teachers.items()}
     photos = load_folder(Path(settings.photos).expanduser(), smallest=max(settings.crop, HELD_OUT_SIDE))
     task = Distill(
         teachers,
@@ -41,5 +48,91 @@ def build_distillation(config: Config) -> Experiment:
         batch=settings.batch,
         crop=settings.crop,
         on_policy=settings.on_policy,
+        guidance=settings.guidance,
+        compiled=settings.compile,
     )
     return Experiment(task, weights={name: file_facts(teacher.backbone.weights) for name, teacher in teachers.items()})
+
+
+def build_fidelity(config: Config, device: torch.device) -> Experiment:
+    """mode=fidelity."""
+    settings = config.fidelity
+    if settings is None or not settings.pairs:
+        raise InputError("mode=fidelity needs fidelity.pairs: a list of [content,style]")
+    _check("fidelity", settings.teachers)
+    teachers: dict[str, Teacher] = {}
+    keeps: dict[str, str] = {}
+    learnt: dict[str, None] = {}
+    for name, each in settings.teachers.items():
+        if each.content is None:
+            raise InputError(f"fidelity.teachers.{name}.content: must be the layer that keeps the content")
+        keeps[name] = each.content
+        teachers[name] = _teacher(name, each, reached(name, each.layers, find(name, each.weights)), each.content)
+        learnt |= dict.fromkeys(teachers[name].pairs.values())
+    backbone = Backbone(
+        "slim", [*config.content_layers, *config.style_layers, *learnt], config.backbone.weights, padding="reflect"
+    ).to(device)
+    pairs: list[Pair] = []
+    inputs: dict[str, dict[str, str]] = {}
+    for pair in settings.pairs:
+        if len(pair) != 2:
+            raise InputError(f"fidelity.pairs: [{','.join(pair)}] must be [content,style]")
+        content, style = (samples.find("fidelity.pairs", each) for each in pair)
+        pairs.append((f"{content.stem}_{style.stem}", content, style))
+        inputs |= {str(path): file_facts(path) for path in (content, style)}
+
+    def paint(
+        network: Features, content: Tensor, style: Tensor, content_layers: Sequence[str], style_layers: Sequence[str]
+    ) -> Tensor:
+        objective = Objective(
+            network,
+            content_targets(network, content, content_layers),
+            style_targets(network, style, style_layers),
+            content_weight=config.content_weight,
+            style_weight=config.style_weight,
+            tv_weight=config.tv_weight,
+        )
+        make = make_optimizer(config.optimizer, content[0, 0].numel())
+        transfer = Transfer(content, objective, make, [config.steps], config.range_weight).to(device)
+        transfer.advance(transfer.configure_optimizers(), config.steps)
+        return transfer.picture()
+
+    images = _measured_on(settings.photos, settings.paintings) if settings.photos else {}
+    layers = backbone.canonical(config.content_layers), backbone.canonical(config.style_layers)
+    task = Fidelity(teachers, keeps, backbone, *layers, pairs, config.size, paint, images)
+    weights = {name: file_facts(teacher.backbone.weights) for name, teacher in teachers.items()}
+    return Experiment(task, inputs=inputs, weights=weights | {"slim": file_facts(backbone.weights)})
+
+
+def _check(mode: str, teachers: Mapping[str, TeacherConfig]) -> None:
+    if not teachers:
+        raise InputError(f"mode={mode} needs {mode}.teachers")
+    for name, each in teachers.items():
+        if name not in OFFICIAL:
+            raise InputError(f"{mode}.teachers.{name}: a teacher is one of {', '.join(OFFICIAL)}")
+        resolve(each.layers.values(), slim().reads, "slim")
+
+
+def _teacher(name: str, given: TeacherConfig, layers: Iterable[str], *others: str) -> Teacher:
+    """A teacher with those of its layers that slim's are paired with, and others that are read too."""
+    pairs = {layer: given.layers[layer] for layer in layers}
+    backbone = Backbone(name, [*pairs, *others], given.weights, padding="reflect")
+    return Teacher(backbone, pairs, given.pad, given.every)
+
+
+def _measured_on(photos: str, paintings: str | None) -> dict[str, list[Tensor]]:
+    """What → images of MEASURED_SIDE a side; photographs are those that mode=distill holds out of training."""
+    folder = load_folder(Path(photos).expanduser(), smallest=MEASURED_SIDE)
+    trained = [photo for index, photo in enumerate(folder) if index % HELD_OUT_EVERY]
+    files = find_images(Path(paintings).expanduser())[0] if paintings else []
+    painted = files or [samples.find("style", name) for name in samples.PAINTINGS]
+    return {
+        "fitted": [_square(photo) for photo in trained[:: max(1, len(trained) // FITTED)]],
+        "photographs": [_square(photo) for photo in folder[::HELD_OUT_EVERY]],
+        "paintings": [_square(load(path, 2 * MEASURED_SIDE)[0].mul(255).round().byte()) for path in painted],
+        "noise": [noise(MEASURED_SIDE, MEASURED_SIDE, seed) for seed in range(NOISES)],
+    }
+
+
+def _square(photo: Tensor) -> Tensor:
+    return centre(photo, MEASURED_SIDE)[None]

@@ -1,14 +1,16 @@
 """The contact sheet: all pictures with their labels in one image, to be put into a document."""
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import zip_longest
 from math import ceil, sqrt
 from pathlib import Path
 
 from matplotlib import get_data_path
 from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
 
+from nst.imagefile import encode_png
 from nst.report.runs import Run, Section, Sweep
 
 WIDTH = 1600
@@ -31,6 +33,17 @@ Tile = tuple[str, Image.Image | None]
 def draw(sweep: Sweep) -> Image.Image:
     """The sheet: originals that all runs share, then the grid, or the runs one after the other where there is none."""
     return _grid(sweep) if sweep.sections else _flow(sweep)
+
+
+def strip(pictures: Mapping[str, Tensor]) -> Image.Image:
+    """Images (1, 3, H, W) in [0, 1] side by side, each under its name, in their full size."""
+    opened = {name: Image.open(io.BytesIO(encode_png(picture, {}))) for name, picture in pictures.items()}
+    return _block([list(opened.items())], max(picture.width for picture in opened.values()))
+
+
+def stack(strips: Iterable[bytes]) -> Image.Image:
+    """Encoded images, one under the other."""
+    return _stacked([Image.open(io.BytesIO(each)) for each in strips])
 
 
 def encode(sheet: Image.Image, limit: int | None = None) -> bytes:

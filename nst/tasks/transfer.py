@@ -53,7 +53,10 @@ class Transfer(ChunkedTask):
         return self._make_optimizer([self.pixels])
 
     def run_chunk(self, steps: int) -> dict[str, Tensor]:
-        optimizer: Any = self.optimizers()
+        return self.advance(self.optimizers(), steps)
+
+    def advance(self, optimizer: Any, steps: int) -> dict[str, Tensor]:
+        """Take `steps` steps of an optimiser of `pixels`. Returns named figures, as they were before the first."""
         first: dict[str, Tensor] = {}
 
         def closure() -> Tensor:
@@ -66,8 +69,9 @@ class Transfer(ChunkedTask):
                 self.finite(first)
             return self._minimised
 
-        if isinstance(optimizer.optimizer, LBFGS):
-            _run_lbfgs(optimizer, closure, steps)
+        lbfgs = getattr(optimizer, "optimizer", optimizer)  # Lightning wraps it
+        if isinstance(lbfgs, LBFGS):
+            _run_lbfgs(lbfgs, optimizer, closure, steps)
         else:
             for _ in range(steps):
                 optimizer.step(closure)
@@ -96,9 +100,8 @@ class Transfer(ChunkedTask):
         checkpoint["state_dict"] = {"pixels": self.pixels.detach()}
 
 
-def _run_lbfgs(optimizer: Any, closure: Callable[[], Tensor], steps: int) -> None:
+def _run_lbfgs(lbfgs: LBFGS, optimizer: Any, closure: Callable[[], Tensor], steps: int) -> None:
     """`steps` iterations of torch's L-BFGS in one call, which carries its history over from the last."""
-    lbfgs = optimizer.optimizer
     (parameter,) = lbfgs.param_groups[0]["params"]
     while steps > 0:
         # a line search takes what evaluations it needs
