@@ -238,6 +238,7 @@ class Fidelity:
     pairs: list[list[str]] = key([], "[content,style] of each transfer")
     photos: str | None = key(None, "folder of photographs: measures the variance that slim does not explain, too")
     paintings: str | None = key(None, "folder of paintings to measure that on as well; null: the bundled ones")
+    painted: str | None = key(None, "an earlier measurement's folder: its teachers' pictures are not painted anew")
 
 
 @dataclass

@@ -70,6 +70,32 @@ def test_both_paint_each_pair_and_the_teacher_compares(nst: Door, arguments: lis
     assert len(result.record["inputs"]) == 4
 
 
+def test_pictures_that_teachers_have_painted_are_taken_again(
+    nst: Door, arguments: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = nst(*arguments)
+    layers = "style_layers=[conv1_1]"
+    anew = nst(*arguments, layers)
+
+    from nst.tasks.transfer import Transfer
+
+    painted: list[int] = []
+    advance = Transfer.advance
+
+    def counted(task: Transfer, optimizer: object, steps: int) -> object:
+        painted.append(steps)
+        return advance(task, optimizer, steps)
+
+    monkeypatch.setattr(Transfer, "advance", counted)
+    again = nst(*arguments, layers, f"fidelity.painted={first.folder.name}")
+    assert again.status == 0, again.err
+    assert len(painted) == 2  # slim's pictures, one a pair
+    assert (again.folder / "fidelity.csv").read_bytes() == (anew.folder / "fidelity.csv").read_bytes()
+    refused = nst(*arguments, "steps=9", f"fidelity.painted={first.folder.name}")
+    assert (refused.status, "that run had steps=8" in refused.err) == (2, True)
+    assert "no measurement's folder" in nst(*arguments, "fidelity.painted=nowhere").err
+
+
 def test_it_goes_on_where_it_was_stopped(
     nst: Door, arguments: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
+from omegaconf import OmegaConf
 from torch import Tensor
 
 from nst import samples
@@ -15,6 +17,7 @@ from nst.config import Config
 from nst.config import Teacher as TeacherConfig
 from nst.distillation import Teacher
 from nst.errors import InputError
+from nst.files import dotted, read_record
 from nst.image import noise
 from nst.imagefile import load
 from nst.layers import resolve
@@ -27,6 +30,17 @@ from nst.tasks.transfer import Transfer
 
 MEASURED_SIDE = 192
 """Pixels a side of the images on which the variance that slim does not explain is measured."""
+PAINTS = (
+    "fidelity.teachers",
+    "size",
+    "steps",
+    "content_weight",
+    "style_weight",
+    "tv_weight",
+    "range_weight",
+    "optimizer",
+)
+"""Keys, or the groups they are in, that decide what a teacher paints."""
 FITTED, NOISES = 200, 16
 """Photographs to which the maps from slim's layers are fitted, and images of white noise they are measured on."""
 
@@ -99,8 +113,9 @@ def build_fidelity(config: Config, device: torch.device) -> Experiment:
 
     images = _measured_on(settings.photos, settings.paintings) if settings.photos else {}
     layers = backbone.canonical(config.content_layers), backbone.canonical(config.style_layers)
-    task = Fidelity(teachers, keeps, backbone, *layers, pairs, config.size, paint, images)
     weights = {name: file_facts(teacher.backbone.weights) for name, teacher in teachers.items()}
+    painted = _painted(Path(settings.painted).expanduser(), config, inputs | weights) if settings.painted else None
+    task = Fidelity(teachers, keeps, backbone, *layers, pairs, config.size, paint, images, painted)
     return Experiment(task, inputs=inputs, weights=weights | {"slim": file_facts(backbone.weights)})
 
 
@@ -118,6 +133,24 @@ def _teacher(name: str, given: TeacherConfig, layers: Iterable[str], *others: st
     pairs = {layer: given.layers[layer] for layer in layers}
     backbone = Backbone(name, [*pairs, *others], given.weights, padding="reflect")
     return Teacher(backbone, pairs, given.pad, given.every)
+
+
+def _painted(folder: Path, config: Config, files: Mapping[str, dict[str, str]]) -> Path:
+    """Where the pictures of an earlier measurement are, if its teachers painted with the same keys and files."""
+    record = read_record(folder)
+    if "config" not in record:
+        raise InputError(f"fidelity.painted={folder}: no measurement's folder")
+    before = dotted(record["config"])
+    resolved: Any = OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True)
+    for key, value in dotted(resolved).items():
+        if key.startswith(PAINTS) and not key.endswith(".every") and before.get(key) != value:
+            raise InputError(
+                f"fidelity.painted={folder}: that run had {key}={before.get(key)}, this one has {key}={value}"
+            )
+    for role, file in (record["inputs"] | record["weights"]).items():
+        if role in files and file["sha256"] != files[role]["sha256"]:
+            raise InputError(f"fidelity.painted={folder}: that run was made from another {role}")
+    return folder / "results"
 
 
 def _measured_on(photos: str, paintings: str | None) -> dict[str, list[Tensor]]:

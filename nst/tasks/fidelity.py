@@ -30,7 +30,7 @@ class Fidelity(Task):
     content_layers, style_layers: of slim; keeps: teacher → its layer that keeps the content, and the style is of the
     layers it has pairs for. size: longest side in pixels. images: what (photographs, paintings, …) → images
     (1, 3, H, W) on which the share of the teachers' variance that slim does not explain is measured, after the pairs,
-    with maps fitted to those of "fitted".
+    with maps fitted to those of "fitted". painted: a folder of pictures, of which the teachers' are taken.
     """
 
     def __init__(
@@ -44,11 +44,13 @@ class Fidelity(Task):
         size: int | None,
         paint: Painter,
         images: Mapping[str, Sequence[Tensor]],
+        painted: Path | None = None,
     ) -> None:
         super().__init__(list(range(1, len(pairs) + bool(images) + 1)))
         self.teachers, self.keeps = dict(teachers), dict(keeps)
         self.slim, self.content_layers, self.style_layers = slim, content_layers, style_layers
         self.pairs, self.size, self._paint, self.images = list(pairs), size, paint, dict(images)
+        self._painted = painted
         self.scores: list[dict[str, Any]] = []
         self.unexplained: list[dict[str, Any]] = []
         self._strips: dict[str, bytes] = {}
@@ -75,11 +77,15 @@ class Fidelity(Task):
 
     def _compare(self, name: str, content_path: Path, style_path: Path) -> None:
         content, style = (load(path, self.size).to(self.device) for path in (content_path, style_path))
-        by_slim = self._paint(self._slim, content, style, self.content_layers, self.style_layers)
+        by_slim = as_saved(self._paint(self._slim, content, style, self.content_layers, self.style_layers))
         pictures = {"content": content, "style": style}
         for of, teacher in self.teachers.items():
             network = self._networks[of]
-            pictures[of] = self._paint(network, content, style, [self.keeps[of]], list(teacher.pairs))
+            before = self._painted / f"{name}_{of}.png" if self._painted else None
+            if before and before.exists():
+                pictures[of] = load(before).to(self.device)
+            else:
+                pictures[of] = as_saved(self._paint(network, content, style, [self.keeps[of]], list(teacher.pairs)))
             wanted = style_targets(network, style, teacher.pairs)
             compared = {"content": content, "teacher": pictures[of], "slim": by_slim}
             distances = {who: gram_distances(network, picture, wanted) for who, picture in compared.items()}
@@ -145,6 +151,11 @@ class Fidelity(Task):
         super().on_load_checkpoint(checkpoint)
         self.scores, self.unexplained = checkpoint["scores"], checkpoint["unexplained"]
         self._strips = {name: bytes(strip.tolist()) for name, strip in checkpoint["strips"].items()}
+
+
+def as_saved(picture: Tensor) -> Tensor:
+    """An image in [0, 1] as it is read again from a PNG file."""
+    return picture.mul(255).round() / 255
 
 
 def _csv(lines: Sequence[Mapping[str, Any]]) -> bytes:
