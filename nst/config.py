@@ -225,7 +225,7 @@ class Distill:
     lr: float = key(7e-4, "AdamW's step size, reached after 200 steps and falling to 0", above=0)
     batch: int = key(8, "crops a step", at_least=2)
     crop: int = key(112, "pixels a side of a crop", at_least=64)
-    on_policy: float = key(0.5, "share of each batch that slim painted itself", at_least=0, at_most=0.9)
+    on_policy: float = key(0.5, "share of each batch that slim and its teachers painted", at_least=0, at_most=0.9)
     guidance: float = key(1.0, "factor of the error of where a style loss leads", at_least=0)
     compile: bool = key(False, "compile the step: minutes at the start, then 1.5 times as fast; needs a C++ compiler")
 

@@ -37,13 +37,14 @@ class Reading:
 
     def __init__(self, teacher: Teacher, slim: Features, photos: Iterable[Tensor]) -> None:
         self._teacher, self._slim = teacher, slim
-        moments = {layer: Moments() for layer in teacher.pairs}
+        moments, channels = {layer: Moments() for layer in teacher.pairs}, {}
         for photo in photos:
             for layer, both in self._columns(photo).items():
                 moments[layer].add(torch.cat(both))
+                channels[layer] = len(both[0])
         self._maps = {}
-        for layer, (given, _) in self._columns(photo).items():
-            weight, bias = moments[layer].least_squares(len(given))
+        for layer, count in channels.items():
+            weight, bias = moments[layer].least_squares(count)
             self._maps[layer] = weight, bias[:, None]
 
     def unexplained(self, images: Iterable[Tensor]) -> dict[str, float]:

@@ -12,7 +12,7 @@ from nst import samples
 from nst.backbones import Backbone
 from nst.backbones.networks import slim
 from nst.backbones.weights import OFFICIAL, find, reached
-from nst.builders.parts import HELD_OUT_EVERY, Experiment, file_facts, make_optimizer
+from nst.builders.parts import HELD_OUT_EVERY, Experiment, file_facts, make_optimizer, objective_of
 from nst.config import Config
 from nst.config import Teacher as TeacherConfig
 from nst.distillation import Teacher
@@ -21,7 +21,7 @@ from nst.files import dotted, read_record
 from nst.image import noise
 from nst.imagefile import load
 from nst.layers import resolve
-from nst.objective import Features, Objective, content_targets, style_targets
+from nst.objective import Features, content_targets, style_targets
 from nst.photos import centre, find_images, load_folder
 from nst.tasks.distill import HELD_OUT_SIDE, Distill
 from nst.tasks.fidelity import Fidelity, Pair
@@ -39,6 +39,7 @@ PAINTS = (
     "tv_weight",
     "range_weight",
     "optimizer",
+    "style_loss",
 )
 """Keys, or the groups they are in, that decide what a teacher paints."""
 FITTED, NOISES = 200, 16
@@ -98,14 +99,9 @@ def build_fidelity(config: Config, device: torch.device) -> Experiment:
     def paint(
         network: Features, content: Tensor, style: Tensor, content_layers: Sequence[str], style_layers: Sequence[str]
     ) -> Tensor:
-        objective = Objective(
-            network,
-            content_targets(network, content, content_layers),
-            style_targets(network, style, style_layers),
-            content_weight=config.content_weight,
-            style_weight=config.style_weight,
-            tv_weight=config.tv_weight,
-        )
+        kept = content_targets(network, content, content_layers)
+        matched = style_targets(network, style, style_layers, config.style_loss.gram.value)
+        objective = objective_of(config, network, kept, matched)
         make = make_optimizer(config.optimizer, content[0, 0].numel())
         transfer = Transfer(content, objective, make, [config.steps], config.range_weight).to(device)
         transfer.advance(transfer.configure_optimizers(), config.steps)

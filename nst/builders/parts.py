@@ -15,7 +15,7 @@ from nst.config import Adam, Config, Lbfgs, LineSearch, Mode
 from nst.errors import InputError
 from nst.files import Version, sha256, version
 from nst.imagefile import load
-from nst.objective import Objective, Targets, content_targets, style_targets
+from nst.objective import Features, Objective, Targets, content_targets, style_targets
 from nst.tasks.task import Task
 
 MEGAPIXEL = 1_000_000
@@ -111,7 +111,7 @@ def network_of(config: Config, device: torch.device) -> tuple[Network, Backbone]
     return network, backbone
 
 
-def objective_of(config: Config, backbone: Backbone, content: Targets, style: Targets) -> Objective:
+def objective_of(config: Config, backbone: Features, content: Targets, style: Targets) -> Objective:
     """What a config minimises, against these targets."""
     return Objective(
         backbone,

@@ -46,9 +46,9 @@ class Distill(ChunkedTask):
     The loss is each head's mean squared error over the variance of its target, summed over the teachers' layers. The
     same on the held-out photographs is the figure `loss/TEACHER_LAYER`: the share of the variance that slim does not
     explain. To it comes `guidance` times the guidance error, of one layer at a time, drawn the more often the less of
-    it is explained. Teachers that stack VGG's layers give slim its start.
-    photos, held_out: uint8 (3, H, W). on_policy: the share of each batch that slim itself painted: there its errors
-    matter, and photographs never show them. compiled: by torch.compile, for speed.
+    it is explained. The teachers give slim its start.
+    photos, held_out: uint8 (3, H, W). on_policy: the share of each batch that slim and the teachers painted: there
+    slim's errors matter, and photographs never show them. compiled: by torch.compile, for speed.
     """
 
     held_out: Tensor
