@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from nst.builders import Experiment, build
 from nst.commandline import Labels, remove_empty
 from nst.config import Accelerator, Config, Mode, Precision, TrackerName
 from nst.errors import InputError, one_line
-from nst.files import CHECKPOINT, dotted, read_record
+from nst.files import CHECKPOINT, read_record, refuse_another, refuse_changed
 from nst.progress import Progress
 from nst.record import Record, Recorder, device_facts, peak_memory_mb
 from nst.tasks.task import Task
@@ -59,8 +59,9 @@ def execute(config: Config, folder: Path, labels: Labels, began: float) -> dict[
     if held and not labels.sweep:
         raise InputError(f"{folder} holds a run already; choose another folder with hydra.run.dir=FOLDER")
     if "config" in held:
-        _refuse_another(f"hydra.sweep.dir: {folder}", held["config"], resolved, MAY_DIFFER)
-        _refuse_changed(f"hydra.sweep.dir: {folder}", held, experiment)
+        where = f"hydra.sweep.dir: {folder}"
+        refuse_another(where, held["config"], resolved, MAY_DIFFER)
+        refuse_changed(where, held, experiment.inputs | experiment.weights)
         if held["status"] == "finished":
             say(f"kept     {os.path.relpath(folder)}, finished before")
             return dict(held["losses"] | held["timings"])
@@ -187,22 +188,6 @@ def _tracker(config: Config, resolved: dict[str, Any], name: str, folder: Path, 
     )
 
 
-def _refuse_another(where: str, before: dict[str, Any], resolved: dict[str, Any], may_differ: Collection[str]) -> None:
-    """Raise InputError if the config of an earlier run is not this one's."""
-    now = dotted(resolved)
-    for key, value in dotted(before).items():
-        if key not in may_differ and key.partition(".")[0] not in may_differ and now.get(key) != value:
-            raise InputError(f"{where}: that run had {key}={value}, this one has {key}={now.get(key)}")
-
-
-def _refuse_changed(where: str, held: dict[str, Any], experiment: Experiment) -> None:
-    """Raise InputError if an earlier run was made from files with another content than this one's."""
-    before = held["inputs"] | held["weights"]
-    for role, file in (experiment.inputs | experiment.weights).items():
-        if before.get(role, {}).get("sha256") != file["sha256"]:
-            raise InputError(f"{where}: that run was made from another {role}; {file['path']} has changed since")
-
-
 def _checkpoint(path: Path, resolved: dict[str, Any], experiment: Experiment) -> Path:
     """The checkpoint file that `resume` means, a file or a run's folder, if it is of this run's config and files."""
     path = path / CHECKPOINT if path.is_dir() else path
@@ -213,8 +198,8 @@ def _checkpoint(path: Path, resolved: dict[str, Any], experiment: Experiment) ->
         before, step, made_from = saved["config"], saved["progress"]["step"], saved["made_from"]
     except Exception:
         raise InputError(f"resume={path}: not a checkpoint of nst") from None
-    _refuse_another(f"resume={path}", before, resolved, (*MAY_DIFFER, *LENGTH))
-    _refuse_changed(f"resume={path}", made_from, experiment)
+    refuse_another(f"resume={path}", before, resolved, (*MAY_DIFFER, *LENGTH))
+    refuse_changed(f"resume={path}", made_from, experiment.inputs | experiment.weights)
     steps = experiment.task.stops[-1]
     if step >= steps:
         raise InputError(f"resume={path}: that run had got to step {step}; ask for more than steps={steps}")

@@ -3,9 +3,12 @@
 import hashlib
 import json
 import os
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+
+from nst.errors import InputError
 
 CHECKPOINT = "checkpoint.ckpt"
 """In a run's folder while it is not finished."""
@@ -49,6 +52,25 @@ def read_record(folder: Path) -> dict[str, Any]:
     except (ValueError, OSError) as error:
         return {"status": "failed", "error": f"record.json cannot be read: {error}"}
     return record if isinstance(record, dict) else {"status": "failed", "error": "record.json is not a record"}
+
+
+def refuse_another(where: str, before: dict[str, Any], now: dict[str, Any], but: Collection[str] = ()) -> None:
+    """Raise InputError if a key has another value now than in the config of an earlier run.
+
+    but: dotted keys, and groups of keys, that may differ.
+    """
+    flat = dotted(now)
+    for key, value in dotted(before).items():
+        if key not in but and key.partition(".")[0] not in but and flat.get(key) != value:
+            raise InputError(f"{where}: that run had {key}={value}, this one has {key}={flat.get(key)}")
+
+
+def refuse_changed(where: str, before: dict[str, Any], files: Mapping[str, Mapping[str, str]]) -> None:
+    """Raise InputError if one of `files`, role → {"path", "sha256"}, had another content in an earlier run's record."""
+    held = before["inputs"] | before["weights"]
+    for role, file in files.items():
+        if held.get(role, {}).get("sha256") != file["sha256"]:
+            raise InputError(f"{where}: that run was made from another {role}; {file['path']} has changed since")
 
 
 def write_whole(path: Path, data: bytes) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 from tests.conftest import ROOT
 
 LEVELS = [
-    {"errors", "files", "text"},
+    {"errors", "text"},
+    {"files"},
     {"layers", "losses", "imagefile", "config", "image", "tracking"},
     {"samples", "backbones", "photos", "generator", "report"},
     {"tiles", "onnx"},

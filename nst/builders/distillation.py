@@ -17,7 +17,7 @@ from nst.config import Config
 from nst.config import Teacher as TeacherConfig
 from nst.distillation import Teacher
 from nst.errors import InputError
-from nst.files import dotted, read_record
+from nst.files import read_record, refuse_another, refuse_changed
 from nst.image import noise
 from nst.imagefile import load
 from nst.layers import resolve
@@ -31,17 +31,10 @@ from nst.tasks.transfer import Transfer
 MEASURED_SIDE = 192
 """Pixels a side of the images on which the variance that slim does not explain is measured."""
 PAINTS = (
-    "fidelity.teachers",
-    "size",
-    "steps",
-    "content_weight",
-    "style_weight",
-    "tv_weight",
-    "range_weight",
-    "optimizer",
-    "style_loss",
+    *("size", "steps", "optimizer", "style_loss"),
+    *("content_weight", "style_weight", "tv_weight", "range_weight"),
 )
-"""Keys, or the groups they are in, that decide what a teacher paints."""
+"""Keys and groups that decide what a teacher paints, beside those of the teacher."""
 FITTED, NOISES = 200, 16
 """Photographs to which the maps from slim's layers are fitted, and images of white noise they are measured on."""
 
@@ -134,19 +127,22 @@ def _teacher(name: str, given: TeacherConfig, layers: Iterable[str], *others: st
 def _painted(folder: Path, config: Config, files: Mapping[str, dict[str, str]]) -> Path:
     """Where the pictures of an earlier measurement are, if its teachers painted with the same keys and files."""
     record = read_record(folder)
-    if "config" not in record:
+    if not record.get("config", {}).get("fidelity"):
         raise InputError(f"fidelity.painted={folder}: no measurement's folder")
-    before = dotted(record["config"])
     resolved: Any = OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True)
-    for key, value in dotted(resolved).items():
-        if key.startswith(PAINTS) and not key.endswith(".every") and before.get(key) != value:
-            raise InputError(
-                f"fidelity.painted={folder}: that run had {key}={before.get(key)}, this one has {key}={value}"
-            )
-    for role, file in (record["inputs"] | record["weights"]).items():
-        if role in files and file["sha256"] != files[role]["sha256"]:
-            raise InputError(f"fidelity.painted={folder}: that run was made from another {role}")
+    where, held = f"fidelity.painted={folder}", record["inputs"] | record["weights"]
+    refuse_another(where, _paints(record["config"]), _paints(resolved))
+    refuse_changed(where, record, {role: file for role, file in files.items() if role in held})
     return folder / "results"
+
+
+def _paints(config: dict[str, Any]) -> dict[str, Any]:
+    """What of a config decides a teacher's pictures: of the layers their names, not which of slim's stand for them."""
+    teachers = {
+        name: {"layers": list(each["layers"]), "content": each["content"], "pad": each["pad"]}
+        for name, each in config["fidelity"]["teachers"].items()
+    }
+    return {"fidelity": {"teachers": teachers}} | {key: config[key] for key in PAINTS}
 
 
 def _measured_on(photos: str, paintings: str | None) -> dict[str, list[Tensor]]:
