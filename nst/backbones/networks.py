@@ -15,7 +15,9 @@ SLIM_LAYERS = {
     "conv2_1": (None, 48),
     "conv2_2": (None, 48),
     "conv3_1": (None, 96),
-    "conv3_2": (None, 96),
+    "conv3_2": (16, 96),
+    "conv3_3": (16, 128),
+    "conv3_4": (32, 160),
     "conv4_1": (32, 160),
     "conv4_2": (48, 192),
     "conv4_3": (48, 192),
@@ -59,7 +61,7 @@ def squeezenet() -> Network:
 
 
 def slim() -> Network:
-    """The embedded network: VGG's first blocks, SqueezeNet's later ones, with fewer channels (slim.md).
+    """The embedded network: VGG's first layers, then SqueezeNet's fire modules, with fewer channels (slim.md).
 
     A layer conv{b}_{i} is a linear map (its tap) of the ReLU after that convolution, in whose output distances are
     those of the teachers' features. About 7.9 GMAC at 512² for the classroom's layers, 1/12 of VGG-19.
