@@ -4,10 +4,9 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, is_dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
@@ -88,7 +87,7 @@ def _explain_composition(error: BaseException) -> str:
     key = "".join(re.findall(r"full_key: (\S+)", text)[:1])
     if not key:
         return " ".join(str(error).split())
-    known = dict(known_keys())
+    known = {each.name: each.meaning for each in config.all_keys()}
     if reason.startswith("Key '") and key in known:
         return f"{where}{key} belongs to another choice of {key.partition('.')[0]} than the one made"
     if reason.startswith("Key '"):
@@ -102,20 +101,9 @@ def _explain_composition(error: BaseException) -> str:
     return f"{where}{key}: {reason}{about}"
 
 
-def known_keys(schema: Any = config.Config, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Every key of the schema, dotted, with its meaning; all optimisers' keys among them."""
-    for item in fields(schema):
-        name, candidates = f"{prefix}{item.name}", (item.type, *get_args(item.type))
-        yield name, item.metadata.get("doc", "")
-        for nested in candidates:
-            if isinstance(nested, type) and is_dataclass(nested):
-                for variant in (nested, *nested.__subclasses__()):
-                    yield from known_keys(variant, f"{name}.")
-
-
 def refuse_unknown(composed: DictConfig, prefix: str = "") -> None:
     """Raise InputError for a key that the schema does not have, which Hydra lets in as `+key=value`."""
-    known = dict(known_keys())
+    known = {each.name: each.meaning for each in config.all_keys()}
     for name in map(str, composed):
         value = composed._get_node(name)
         if f"{prefix}{name}" not in known:

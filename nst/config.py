@@ -4,7 +4,7 @@ import math
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, fields, is_dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
@@ -259,11 +259,18 @@ class Config:
     range_weight: float = key(10.0, "factor of what keeps pixels near [0, 1]; 0: only clamped at the end", at_least=0)
     style_loss: StyleLoss = key(StyleLoss, "how style is compared")
     init: str = key("content", "where the image starts: noise, content, style or a path")
-    steps: int = key(200, "optimiser steps", at_least=1, at_most=1_000_000)
+    steps: int = key(100, "optimiser steps", at_least=1, at_most=1_000_000)
     epochs: int | None = key(
         None, "passes over the images that a generator is trained on, in place of steps", at_least=1
     )
     size: int | None = key(384, "longest side of the result, pixels; null: the image's own", at_least=1, at_most=16384)
+    levels: int = key(
+        1,
+        "of transfer, texture and reconstruct: sizes painted at, each half the next, for equal shares of the steps; "
+        "at most what the layers fit",
+        at_least=1,
+        at_most=8,
+    )
     style_size: int | None = key(
         None, "longest side of the style image, pixels; null: as size", at_least=1, at_most=16384
     )
@@ -283,6 +290,35 @@ class Config:
     tracking: Tracking = key(Tracking, "what is told to whom")
     distill: Distill | None = key(None, "of mode=distill only")
     fidelity: Fidelity | None = key(None, "of mode=fidelity only")
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key that can be set: its dotted name, its meaning and its default, and whose it is, of a group's options."""
+
+    name: str
+    meaning: str
+    default: Any
+    option: str = ""
+
+
+def all_keys(schema: type = Config, prefix: str = "", option: str = "") -> Iterator[Key]:
+    """Every key of the schema, all optimisers' among them. NAME stands for what a mapping's keys may be."""
+    defaults, inherited = (
+        schema(),
+        {item.name for base in schema.__bases__ if is_dataclass(base) for item in fields(base)},
+    )
+    for item in fields(schema):
+        if item.name in inherited:
+            continue
+        name = f"{prefix}{item.name}"
+        yield Key(name, item.metadata.get("doc", ""), getattr(defaults, item.name), option)
+        inside = f"{name}.NAME." if get_origin(item.type) is dict else f"{name}."
+        for nested in (item.type, *get_args(item.type)):
+            if isinstance(nested, type) and is_dataclass(nested):
+                yield from all_keys(nested, inside)
+                for variant in nested.__subclasses__():
+                    yield from all_keys(variant, inside, variant.__name__.lower())
 
 
 def register() -> None:

@@ -8,6 +8,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from pytorch_lightning import Trainer, seed_everything
 from pytorch_lightning.strategies import DDPStrategy
 
 from nst.builders import Experiment, build
+from nst.clock import spending, spent
 from nst.commandline import Labels, remove_empty
 from nst.config import Accelerator, Config, Mode, Precision, TrackerName
 from nst.errors import InputError, one_line
@@ -75,18 +77,20 @@ def execute(config: Config, folder: Path, labels: Labels, began: float) -> dict[
         return {}
 
     name = labels.name or " ".join(Path(image).stem for image in (config.content, config.style) if image)
-    facts: dict[str, Any] = {"command": labels.command, "overrides": labels.overrides}
+    started = datetime.now(timezone.utc) - timedelta(seconds=time.perf_counter() - began)
+    facts: dict[str, Any] = {"command": labels.command, "overrides": labels.overrides, "started": started.isoformat()}
     facts |= {"name": f"{config.mode.value} {name}", "config": resolved}
     facts |= {"inputs": experiment.inputs, "weights": experiment.weights, "device": device_facts(device)}
     facts |= {"data": experiment.data} if experiment.data else {}
     record = Record(folder, facts)
-    tracker = _tracker(config, resolved, facts["name"], folder, labels.sweep)
+    with spending("tracking"):
+        tracker = _tracker(config, resolved, facts["name"], folder, labels.sweep)
     record.open()
     beside = {role: record.add_input(role, image) for role, image in experiment.originals.items()}
     recorder = Recorder(record, tracker, config.tracking.image_every, beside, 60 * config.trainer.checkpoint_minutes)
     trainer.callbacks += [Progress(), recorder]  # type: ignore[attr-defined]
 
-    timings = {"setup_seconds": time.perf_counter() - began}
+    timings: dict[str, Any] = {"setup_seconds": time.perf_counter() - began, "setup": spent()}
     status = "failed"
     try:
         with _stopping_gently(task):
@@ -206,7 +210,7 @@ def _checkpoint(path: Path, resolved: dict[str, Any], experiment: Experiment) ->
     return path
 
 
-def _say(record: Record, tracker: Tracker, status: str, timings: dict[str, float]) -> None:
+def _say(record: Record, tracker: Tracker, status: str, timings: dict[str, Any]) -> None:
     say(
         f"{status} in {timings['total_seconds']:.1f} s "
         f"(setup {timings['setup_seconds']:.1f} s, {timings['seconds_per_step']:.3g} s/step)"

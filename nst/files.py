@@ -59,10 +59,10 @@ def refuse_another(where: str, before: dict[str, Any], now: dict[str, Any], but:
 
     but: dotted keys, and groups of keys, that may differ.
     """
-    flat = dotted(now)
-    for key, value in dotted(before).items():
-        if key not in but and key.partition(".")[0] not in but and flat.get(key) != value:
-            raise InputError(f"{where}: that run had {key}={value}, this one has {key}={flat.get(key)}")
+    then, here = dotted(before), dotted(now)
+    for key in then | here:
+        if key not in but and key.partition(".")[0] not in but and then.get(key) != here.get(key):
+            raise InputError(f"{where}: that run had {key}={then.get(key)}, this one has {key}={here.get(key)}")
 
 
 def refuse_changed(where: str, before: dict[str, Any], files: Mapping[str, Mapping[str, str]]) -> None:

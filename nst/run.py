@@ -14,7 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from nst import commandline, config, sweep
+from nst import clock, commandline, config, sweep, usage
 from nst.errors import INTERRUPTED, REFUSED, InputError, one_line
 
 HERE = Path(__file__).resolve().parent
@@ -31,6 +31,7 @@ config.register()
 def job(composed: DictConfig) -> float | None:
     """One run of a composed config; a sweep calls it once a job. Returns what a sweeper that searches minimises."""
     began = time.perf_counter()
+    clock.spent()  # by a job before this one that was kept or refused
     settings = HydraConfig.get()
     folder = Path(settings.runtime.output_dir)
     labels = commandline.job_labels(settings)
@@ -40,8 +41,8 @@ def job(composed: DictConfig) -> float | None:
         assert isinstance(checked, config.Config)
         config.check(checked)
         config.settle(checked, [override.partition("=")[0] for override in labels.overrides])
-        # torch and the rest: not before they are needed
-        from nst.execute import execute
+        with clock.spending("imports"):  # torch and the rest: not before they are needed
+            from nst.execute import execute
 
         summary = execute(checked, folder, labels, began)
     except (InputError, OmegaConfBaseException) as error:
@@ -70,7 +71,10 @@ def main() -> None:
     asked = os.environ.get(FULL_ERROR)
     os.environ[FULL_ERROR] = "1"  # Hydra lets errors through to here
     try:
-        job()
+        if {"-h", "--help"} & set(sys.argv[1:]):  # Hydra's own takes a second and tells no meanings
+            print(usage.text(CONF), flush=True)
+        else:
+            job()
     except KeyboardInterrupt:
         status = INTERRUPTED
     except BrokenPipeError:  # `nst --help | head`: nobody reads on

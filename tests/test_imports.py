@@ -6,7 +6,7 @@ from pathlib import Path
 from tests.conftest import ROOT
 
 LEVELS = [
-    {"errors", "text"},
+    {"errors", "text", "clock"},
     {"files"},
     {"layers", "losses", "imagefile", "config", "image", "tracking"},
     {"samples", "backbones", "photos", "generator", "report"},
@@ -16,9 +16,10 @@ LEVELS = [
     {"fidelity"},
     {"tasks"},
     {"record", "progress"},
-    {"builders", "commandline"},
+    {"builders", "commandline", "usage"},
     {"execute", "sweep"},
     {"run"},
+    {"bench"},
 ]
 """A module imports from levels above its own in this list only, or from its own package."""
 
@@ -51,7 +52,7 @@ def test_imports_run_one_way() -> None:
 
 def test_below_the_builders_nobody_sees_a_config() -> None:
     for path in MODULES:
-        if top(path) not in ("builders", "commandline", "execute", "sweep", "run", "config"):
+        if top(path) not in ("builders", "commandline", "usage", "execute", "sweep", "run", "config"):
             assert not {name for name in imports(path) if name.startswith(("omegaconf", "hydra", "nst.config"))}, path
 
 

@@ -178,9 +178,26 @@ def test_a_loss_that_is_not_finite_ends_the_run_with_one_line(nst: Door) -> None
     assert not (result.folder / "result.png").exists()
 
 
-@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+def test_a_picture_is_laid_out_small_and_finished_large(nst: Door) -> None:
+    def sides(*overrides: str) -> list[int]:
+        result = nst(*SMALL, "steps=8", "tracking.image_every=2", *overrides)
+        assert result.pixels().shape == (64, 64, 3)
+        return [max(pixels(path).shape) for path in sorted((result.folder / "progress").iterdir())]
+
+    assert sides("content=astronaut") == [32, 32, 64, 64]
+    assert sides("content=astronaut", "levels=1") == [64] * 4
+    assert sides("content=astronaut", "levels=3") == [16, 32, 64, 64]
+    deepest = "style_layers=[conv_5]"  # needs 32 pixels a side
+    assert sides("content=astronaut", "levels=3", deepest) == [32, 32, 64, 64]
+    texture = ("mode=texture", "style=swirl", "content_layers=[]", deepest)
+    assert sides(*texture) == [32, 32, 64, 64]
+    small = nst(*SMALL, *texture, "size=40", "style_size=128")  # half of the canvas is too small, of the style is not
+    assert small.pixels().shape == (40, 40, 3)
+
+
+@pytest.mark.parametrize(("optimizer", "end"), [("lbfgs", 4), ("lbfgs", 6), ("adam", 2), ("adam", 6)])
 def test_a_run_resumed_from_a_checkpoint_ends_where_the_whole_one_does(
-    optimizer: str, nst: Door, monkeypatch: pytest.MonkeyPatch
+    optimizer: str, end: int, nst: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arguments = (*SMALL, "steps=8", f"optimizer={optimizer}", "tracking.loss_every=2")
     whole = nst(*arguments)
@@ -189,18 +206,18 @@ def test_a_run_resumed_from_a_checkpoint_ends_where_the_whole_one_does(
 
     chunk = Transfer.run_chunk
 
-    def killed_at_six(task: Transfer, steps: int) -> dict[str, torch.Tensor]:
-        if task.step == 6:
+    def killed(task: Transfer, steps: int) -> dict[str, torch.Tensor]:
+        if task.step == end:
             raise KeyboardInterrupt
         return chunk(task, steps)
 
-    monkeypatch.setattr(Transfer, "run_chunk", killed_at_six)
+    monkeypatch.setattr(Transfer, "run_chunk", killed)
     stopped = nst(*arguments, "trainer.checkpoint_minutes=1e-6")
     assert stopped.status == 130
     assert stopped.record["status"] == "interrupted"
     assert (stopped.folder / "result.png").exists()  # the picture so far
     assert (stopped.folder / "checkpoint.ckpt").stat().st_size < 10e6  # the image, not the network
-    assert [row["step"] for row in stopped.rows()] == [0, 2, 4]
+    assert [row["step"] for row in stopped.rows()] == list(range(0, end, 2))
 
     monkeypatch.setattr(Transfer, "run_chunk", chunk)
     resumed = nst(*arguments, "resume=run2")
@@ -209,9 +226,9 @@ def test_a_run_resumed_from_a_checkpoint_ends_where_the_whole_one_does(
     assert np.array_equal(resumed.pixels(), whole.pixels())
     assert resumed.record["losses"] == whole.record["losses"]
 
-    fewer = nst(*arguments, "resume=run2", "steps=5")
+    fewer = nst(*arguments, "resume=run2", f"steps={end}")
     assert fewer.status == 2
-    assert "had got to step 6; ask for more than steps=5" in fewer.err
+    assert f"had got to step {end}; ask for more than steps={end}" in fewer.err
     other = nst(*arguments, "resume=run2", "style_weight=7")
     assert other.status == 2
     assert "that run had style_weight=1000000.0, this one has style_weight=7.0" in other.err
@@ -221,7 +238,8 @@ def test_a_run_resumed_from_a_checkpoint_ends_where_the_whole_one_does(
 def test_a_signal_closes_the_record_and_the_run_goes_on_from_there(
     sent: signal.Signals, nst: Door, tmp_path: Path
 ) -> None:
-    command = [sys.executable, "-m", "nst.run", *SMALL, "init=noise", "steps=100000", "hydra.run.dir=stopped"]
+    small = (*SMALL, "init=noise", "levels=1")  # two levels would each have their share of the steps
+    command = [sys.executable, "-m", "nst.run", *small, "steps=100000", "hydra.run.dir=stopped"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     while not (tmp_path / "stopped" / "losses.csv").exists():
         assert process.poll() is None
@@ -237,8 +255,8 @@ def test_a_signal_closes_the_record_and_the_run_goes_on_from_there(
     assert record["losses"]["loss/total"] == float(last[2])  # of the picture that was saved
 
     steps = int(last[0]) + 10
-    resumed = nst(*SMALL, "init=noise", f"steps={steps}", "resume=stopped")
-    whole = nst(*SMALL, "init=noise", f"steps={steps}")
+    resumed = nst(*small, f"steps={steps}", "resume=stopped")
+    whole = nst(*small, f"steps={steps}")
     assert resumed.status == 0, resumed.err
     assert np.array_equal(resumed.pixels(), whole.pixels())
 

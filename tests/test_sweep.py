@@ -38,7 +38,7 @@ def test_a_sweep_goes_on_and_ends_the_same_under_every_launcher(
     assert done.returncode == 2, done.stdout + done.stderr
     assert np.array_equal(pixels(sweep / "0" / "result.png"), whole.pixels())
     rows = (sweep / "0" / "losses.csv").read_text().splitlines()[1:]
-    assert [row.split(",")[0] for row in rows] == ["0", "2", "4", "6"]
+    assert [row.split(",")[0] for row in rows] == ["0", "2", "3", "4", "6"]  # at 3 the larger size begins
     records = [json.loads((sweep / str(job) / "record.json").read_text()) for job in range(3)]
     assert [record["status"] for record in records] == ["finished", "refused", "finished"]
     assert all("-m size=64" in record["command"] for record in records)

@@ -26,7 +26,7 @@ from nst.photos import centre, find_images, load_folder
 from nst.tasks.distill import HELD_OUT_SIDE, Distill
 from nst.tasks.fidelity import Fidelity, Pair
 from nst.tasks.task import stops
-from nst.tasks.transfer import Transfer
+from nst.tasks.transfer import Level, Transfer
 
 MEASURED_SIDE = 192
 """Pixels a side of the images on which the variance that slim does not explain is measured."""
@@ -96,7 +96,8 @@ def build_fidelity(config: Config, device: torch.device) -> Experiment:
         matched = style_targets(network, style, style_layers, config.style_loss.gram.value)
         objective = objective_of(config, network, kept, matched)
         make = make_optimizer(config.optimizer, content[0, 0].numel())
-        transfer = Transfer(content, objective, make, [config.steps], config.range_weight).to(device)
+        level = Level((content.shape[2], content.shape[3]), objective, config.steps)
+        transfer = Transfer(content, [level], make, config.range_weight).to(device)
         transfer.advance(transfer.configure_optimizers(), config.steps)
         return transfer.picture()
 
@@ -131,18 +132,21 @@ def _painted(folder: Path, config: Config, files: Mapping[str, dict[str, str]]) 
         raise InputError(f"fidelity.painted={folder}: no measurement's folder")
     resolved: Any = OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True)
     where, held = f"fidelity.painted={folder}", record["inputs"] | record["weights"]
-    refuse_another(where, _paints(record["config"]), _paints(resolved))
+    teachers = resolved["fidelity"]["teachers"]
+    refuse_another(where, _paints(record["config"], teachers), _paints(resolved, teachers))
     refuse_changed(where, record, {role: file for role, file in files.items() if role in held})
     return folder / "results"
 
 
-def _paints(config: dict[str, Any]) -> dict[str, Any]:
-    """What of a config decides a teacher's pictures: of the layers their names, not which of slim's stand for them."""
-    teachers = {
-        name: {"layers": list(each["layers"]), "content": each["content"], "pad": each["pad"]}
-        for name, each in config["fidelity"]["teachers"].items()
+def _paints(config: dict[str, Any], teachers: Iterable[str]) -> dict[str, Any]:
+    """What of a config decides teachers' pictures: of the layers their names, not which of slim's stand for them."""
+    held = config["fidelity"]["teachers"]
+    painters = {
+        name: {"layers": list(held[name]["layers"]), "content": held[name]["content"], "pad": held[name]["pad"]}
+        for name in teachers
+        if name in held
     }
-    return {"fidelity": {"teachers": teachers}} | {key: config[key] for key in PAINTS}
+    return {"fidelity": {"teachers": painters}} | {key: config[key] for key in PAINTS}
 
 
 def _measured_on(photos: str, paintings: str | None) -> dict[str, list[Tensor]]:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from nst.backbones import Backbone
 from nst.backbones.weights import find
+from nst.clock import spending
 from nst.config import Adam, Config, Lbfgs, LineSearch, Mode
 from nst.errors import InputError
 from nst.files import Version, sha256, version
@@ -71,28 +72,34 @@ class Network:
     device: torch.device
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=16)
 def load_image(image: Read) -> Tensor:
     """(1, 3, H, W) in [0, 1], kept for the next jobs of a sweep in this process; so with what follows."""
-    return load(image.file[0], image.size, image.alpha)
+    with spending("images"):
+        return load(image.file[0], image.size, image.alpha)
 
 
 @lru_cache(maxsize=1)
 def backbone_of(of: Network) -> Backbone:
     """The frozen network."""
-    return Backbone(of.name, of.layers, str(of.weights[0]), of.pooling, of.padding).to(of.device)
+    with spending("weights"):
+        return Backbone(of.name, of.layers, str(of.weights[0]), of.pooling, of.padding).to(of.device)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)  # these are large
 def content_of(network: Network, image: Read, layers: tuple[str, ...]) -> Targets:
     """What a backbone sees of a content image."""
-    return content_targets(backbone_of(network), load_image(image).to(network.device), layers)
+    seen = backbone_of(network), load_image(image).to(network.device)
+    with spending("targets"):
+        return content_targets(*seen, layers)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=16)
 def style_of(network: Network, image: Read, layers: tuple[str, ...], normalize: str) -> Targets:
     """What a backbone sees of a style image."""
-    return style_targets(backbone_of(network), load_image(image).to(network.device), layers, normalize)
+    seen = backbone_of(network), load_image(image).to(network.device)
+    with spending("targets"):
+        return style_targets(*seen, layers, normalize)
 
 
 def network_of(config: Config, device: torch.device) -> tuple[Network, Backbone]:

@@ -1,6 +1,7 @@
 """Experiments that optimise the pixels of an image."""
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -25,9 +26,9 @@ from nst.config import Config
 from nst.errors import InputError
 from nst.files import version
 from nst.image import noise
-from nst.imagefile import load, load_cover
+from nst.imagefile import load_cover
 from nst.tasks.task import stops
-from nst.tasks.transfer import Transfer
+from nst.tasks.transfer import Level, Transfer
 
 
 def build_transfer(config: Config, device: torch.device) -> Experiment:
@@ -39,33 +40,67 @@ def build_transfer(config: Config, device: torch.device) -> Experiment:
         for role, name in (("content", config.content), ("style", config.style))
         if name is not None and (role in terms or config.init == role)
     }
-    sizes = {"content": config.size, "style": config.style_size or config.size}
-    read = {role: Read(version(path), sizes[role], config.alpha) for role, path in paths.items()}
-    images = {role: load_image(image).to(device) for role, image in read.items()}
-    base = terms[0]  # the result has the shape of the content, a texture that of its style
-    canvas = images[base] if sizes[base] == config.size else load(paths[base], config.size, config.alpha).to(device)
     if config.init not in ("noise", "content", "style"):
         paths["init"] = _init_path(config.init)
-    pixels = canvas if config.init == base else _start(config, paths, *canvas.shape[2:])
     network, backbone = network_of(config, device)
-    for role, image in {**images, "image": pixels}.items():
+    scenes = [_scene(config, paths, terms)]
+    for role, image in {**scenes[0].images, "image": scenes[0].canvas}.items():
         check_size(role, image, backbone)
-    gram = config.style_loss.gram.value
-    content = content_of(network, read["content"], tuple(config.content_layers)) if "content" in terms else {}
-    style = style_of(network, read["style"], tuple(config.style_layers), gram) if "style" in terms else {}
+    while len(scenes) < min(config.levels, config.steps):
+        coarser = _scene(config, paths, terms, halvings=len(scenes))
+        seen = (coarser.canvas, *coarser.images.values())
+        if min(min(image.shape[2:]) for image in seen) < backbone.smallest_side:
+            break
+        scenes.insert(0, coarser)
+    gram, layers = config.style_loss.gram.value, (tuple(config.content_layers), tuple(config.style_layers))
+    levels = []
+    for number, scene in enumerate(scenes, 1):
+        content = content_of(network, scene.read["content"], layers[0]) if "content" in terms else {}
+        style = style_of(network, scene.read["style"], layers[1], gram) if "style" in terms else {}
+        size = (scene.canvas.shape[2], scene.canvas.shape[3])
+        objective = objective_of(config, backbone, content, style)
+        levels.append(Level(size, objective, until=config.steps * number // len(scenes)))
+    first, last = scenes[0], scenes[-1]
+    pixels = first.canvas if config.init == terms[0] else _start(config, paths, *first.canvas.shape[2:])
     task = Transfer(
         pixels.to(device),
-        objective_of(config, backbone, content, style),
-        make_optimizer(config.optimizer, canvas[0, 0].numel()),
-        stops(config.steps, config.tracking.loss_every, config.tracking.image_every),
+        levels,
+        make_optimizer(config.optimizer, last.canvas[0, 0].numel()),
         config.range_weight,
+        stops(config.steps, config.tracking.loss_every, config.tracking.image_every),
     )
     return Experiment(
         task,
         inputs={role: file_facts(path) for role, path in paths.items()},
         weights={config.backbone.name.value: file_facts(backbone.weights)},
-        originals={role: images[role] for role in terms},
+        originals={role: last.images[role] for role in terms},
     )
+
+
+@dataclass
+class Scene:
+    """What one level is painted from."""
+
+    read: dict[str, Read]
+    images: dict[str, Tensor]
+    """Role → (1, 3, H, W) in [0, 1]."""
+    canvas: Tensor
+    """An image of the result's shape: the content, or for a texture the style."""
+
+
+def _scene(config: Config, paths: dict[str, Path], terms: tuple[str, ...], halvings: int = 0) -> Scene:
+    def read(role: str, size: int | None) -> Read:
+        image = Read(version(paths[role]), size, config.alpha)
+        if not halvings:
+            return image
+        longest = size or max(load_image(image).shape[2:])
+        return Read(image.file, max(1, longest >> halvings), config.alpha)
+
+    sizes = {"content": config.size, "style": config.style_size or config.size}
+    reads = {role: read(role, sizes[role]) for role in paths if role in sizes}
+    images = {role: load_image(each) for role, each in reads.items()}
+    base = terms[0]
+    return Scene(reads, images, images[base] if sizes[base] == config.size else load_image(read(base, config.size)))
 
 
 def _start(config: Config, paths: dict[str, Path], height: int, width: int) -> Tensor:

@@ -24,6 +24,7 @@ TOLD = (
     "tv_weight",
     "style_loss.gram",
     "size",
+    "levels",
     "steps",
     "seed",
     "backbone.name",
@@ -39,19 +40,16 @@ def publish(sweep: Sweep, folder: Path) -> dict[str, Path]:
     or the one around it holds the README of something else.
     """
     files = {"readme": folder / "README.md", "sheet": folder / "sheet.jpg", "table": folder / "runs.csv"}
-    before = files["readme"].read_text(encoding="utf-8") if files["readme"].exists() else FINDING
-    if FINDING not in before:
-        raise InputError(f"{files['readme']} has no line '{FINDING.strip()}': it is not the README of an experiment")
     text = fill(
         "experiment.md",
         sweep=sweep,
         table=markdown(*sweep.table()),
         told=_told(sweep),
         commits=_commits(sweep.runs),
-        finding=before.split(FINDING, 1)[1].strip(),
+        finding=finding(folder),
     )
     files["all"] = folder.parent / "README.md"
-    whole = _gather(folder.parent, {folder.name: text})
+    whole = gather(folder.parent, {folder.name: text})
     write_whole(files["sheet"], encode(draw(sweep), SHEET_LIMIT))
     write_whole(files["table"], sweep.csv().encode())
     write_whole(files["readme"], text.encode())
@@ -59,7 +57,19 @@ def publish(sweep: Sweep, folder: Path) -> dict[str, Path]:
     return files
 
 
-def _gather(folder: Path, new: dict[str, str]) -> str:
+def finding(folder: Path) -> str:
+    """What was written by hand under `## Finding` in an experiment's folder; empty if it is new.
+
+    Raises InputError if its README is of something else.
+    """
+    readme = folder / "README.md"
+    text = readme.read_text(encoding="utf-8") if readme.exists() else FINDING
+    if FINDING not in text:
+        raise InputError(f"{readme} has no line '{FINDING.strip()}': it is not the README of an experiment")
+    return text.split(FINDING, 1)[1].strip()
+
+
+def gather(folder: Path, new: dict[str, str]) -> str:
     """The report of all experiments in `folder`, in Markdown, from their READMEs; name → README of `new` ones.
 
     What stands before the first `## ` is kept, and so is the order of the experiments; a new one comes last.
@@ -84,10 +94,16 @@ def _gather(folder: Path, new: dict[str, str]) -> str:
 
 
 def _parts(text: str) -> dict[str, str]:
-    """Question, command and finding of an experiment's README."""
+    """Question, command, picture and finding of an experiment's README."""
     question, _, rest = text.removeprefix("# ").partition("\n")
     command = next((line.strip() for line in rest.splitlines() if line.startswith("    ")), "")
-    return {"question": question, "command": command, "finding": rest.split(FINDING, 1)[1].strip()}
+    picture = re.search(r"!\[.*?\]\((.+?)\)", rest)
+    return {
+        "question": question,
+        "command": command,
+        "picture": picture[1] if picture else "sheet.jpg",
+        "finding": rest.split(FINDING, 1)[1].strip(),
+    }
 
 
 def _told(sweep: Sweep) -> list[str]:
