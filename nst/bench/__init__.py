@@ -1,0 +1,1 @@
+"""How fast nst is, beside what it is measured against."""

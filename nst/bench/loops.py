@@ -1,0 +1,138 @@
+"""What nst's speed is measured against: the textbook's loop, and the floor below which no loop can go.
+
+`python -m nst.bench.loops` runs one of them in a process of its own and prints what it measured, as JSON.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torchvision
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nst.backbones import Backbone
+from nst.backbones.backbone import IMAGENET_MEAN, IMAGENET_STD
+from nst.imagefile import load
+from nst.layers import vgg_names
+from nst.record import peak_memory_mb
+
+CONTENT = ["conv4_1"]
+STYLE = ["conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1"]
+WARM_UP, FEWEST = 2, 3
+"""Steps before the clock starts, and steps that are clocked at least."""
+
+
+def textbook(content: Tensor, style: Tensor, weights: Path, optimizer: str) -> Callable[[], None]:
+    """One step of the textbook's loop: VGG-19 as it is loaded, channels first, its weights' gradients computed too.
+
+    The layers are nst's, and so are the content and style losses and the steps that L-BFGS remembers.
+    """
+    features = torchvision.models.vgg19(weights=None).features
+    names = vgg_names(features)
+    features = features[: names.index("conv5_1") + 1]
+    state = load_file(weights)
+    features.load_state_dict({name: state[f"features.{name}"] for name in features.state_dict()})
+    features.to(content.device)
+    for module in features:
+        if isinstance(module, nn.ReLU):
+            module.inplace = False
+    mean, std = (torch.tensor(each, device=content.device)[:, None, None] for each in (IMAGENET_MEAN, IMAGENET_STD))
+
+    def see(image: Tensor) -> dict[str, Tensor]:
+        x, seen = (image - mean) / std, {}
+        for name, module in zip(names, features, strict=False):
+            x = module(x)
+            seen[name] = x
+        return seen
+
+    def gram(maps: Tensor) -> Tensor:
+        _, channels, height, width = maps.shape
+        flat = maps.view(channels, height * width)
+        return flat @ flat.t() / (channels * height * width)
+
+    with torch.no_grad():
+        kept = {layer: see(content)[layer] for layer in CONTENT}
+        matched = {layer: gram(see(style)[layer]) for layer in STYLE}
+    image = content.clone().requires_grad_()
+    optimiser: torch.optim.Optimizer
+    if optimizer == "lbfgs":
+        optimiser = torch.optim.LBFGS([image], max_iter=1, history_size=20)  # without a line search: one evaluation
+    else:
+        optimiser = torch.optim.Adam([image], lr=0.02)
+
+    def evaluate() -> Tensor:
+        optimiser.zero_grad()
+        seen = see(image)
+        loss = sum((F.mse_loss(seen[layer], target) for layer, target in kept.items()), torch.zeros(()))
+        for layer, target in matched.items():
+            loss = loss + 1e6 * F.mse_loss(gram(seen[layer]), target)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    return lambda: optimiser.step(evaluate)  # type: ignore[no-untyped-call]
+
+
+def floor(content: Tensor, backbone: Backbone) -> Callable[[], None]:
+    """One step of the arithmetic alone: a frozen network to its deepest layer, and back to the image."""
+    image = content.clone().requires_grad_()
+    with torch.no_grad():
+        gradients = [torch.ones_like(features) for features in backbone(image).values()]
+
+    def step() -> None:
+        image.grad = None
+        torch.autograd.backward(list(backbone(image).values()), gradients)
+
+    return step
+
+
+def clocked(step: Callable[[], None], device: torch.device, seconds: float) -> list[float]:
+    """Seconds of each of as many steps as fit into `seconds`."""
+
+    def wait() -> None:
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+
+    for _ in range(WARM_UP):
+        step()
+    taken: list[float] = []
+    while sum(taken) < seconds or len(taken) < FEWEST:
+        wait()
+        began = time.perf_counter()
+        step()
+        wait()
+        taken.append(time.perf_counter() - began)
+    return taken
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m nst.bench.loops", description=__doc__)
+    parser.add_argument("loop", choices=["textbook", "floor"])
+    parser.add_argument("--content", type=Path, required=True)
+    parser.add_argument("--style", type=Path, required=True)
+    parser.add_argument("--size", type=int, required=True)
+    parser.add_argument("--backbone", default="vgg19")
+    parser.add_argument("--weights", type=Path)
+    parser.add_argument("--optimizer", choices=["lbfgs", "adam"], default="lbfgs")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--seconds", type=float, default=5)
+    given = parser.parse_args()
+    device = torch.device(given.device)
+    content, style = (load(path, given.size).to(device) for path in (given.content, given.style))
+    if given.loop == "textbook":
+        step = textbook(content, style, given.weights, given.optimizer)
+    else:
+        weights = str(given.weights) if given.weights else None
+        step = floor(content, Backbone(given.backbone, [*CONTENT, *STYLE], weights).to(device))
+    taken = clocked(step, device, given.seconds)
+    json.dump({"seconds": taken, "peak_memory_mb": peak_memory_mb(device)}, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""What was measured, as tables and a plot: experiments/speed."""
+
+import csv
+import io
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from nst.bench.stages import Facts
+from nst.files import write_whole
+from nst.report.chart import STYLE
+from nst.report.publish import finding, gather
+from nst.report.runs import markdown
+from nst.report.template import fill
+
+Medians = dict[tuple[Any, ...], float]
+Table = tuple[list[str], list[list[str]]]
+"""Columns and rows."""
+SUBJECT = ("loop", "backbone", "optimizer", "size")
+
+
+def write(measured: Sequence[Facts], machine: str, command: str, folder: Path) -> dict[str, Path]:
+    """README.md, steps.csv and steps.svg in a folder, and the README.md of the folder around it.
+
+    What stands under `## Finding` is kept. Raises InputError as `report.publish` does.
+    """
+    tables = {
+        "A step": _steps_table(measured),
+        "From the shell to the end of the first step": _start_table(measured),
+        "Everything else": _others_table(measured),
+    }
+    told = {title: markdown(*table) for title, table in tables.items() if table[1]}
+    text = fill("speed.md", machine=machine, command=command, tables=told, finding=finding(folder))
+    files = {folder / "README.md": text.encode(), folder / "steps.csv": _csv(measured)}
+    files |= {
+        folder / "steps.svg": _plot(measured),
+        folder.parent / "README.md": gather(folder.parent, {folder.name: text}).encode(),
+    }
+    for path, content in files.items():
+        write_whole(path, content)
+    return {path.name: path for path in files}
+
+
+def medians(measured: Iterable[Facts], value: str, *by: str) -> Medians:
+    """What a measurement is named by → the median of its repeats."""
+    groups: dict[tuple[Any, ...], list[float]] = {}
+    for facts in measured:
+        if value in facts and all(name in facts for name in by):
+            groups.setdefault(tuple(facts[name] for name in by), []).append(facts[value])
+    return {key: statistics.median(values) for key, values in groups.items()}
+
+
+def _ratio(measured: Sequence[Facts], above: Mapping[str, Any], below: Mapping[str, Any]) -> str:
+    """The median over the repeats of how many times longer a step of one loop takes than a step of another."""
+
+    def of(which: Mapping[str, Any]) -> dict[int, float]:
+        return {facts["repeat"]: facts["seconds"] for facts in measured if which.items() <= facts.items()}
+
+    longer, shorter = of(above), of(below)
+    ratios = [longer[repeat] / shorter[repeat] for repeat in longer.keys() & shorter.keys()]
+    return f"{statistics.median(ratios):.2f}" if ratios else ""
+
+
+def _steps_table(measured: Sequence[Facts]) -> Table:
+    seconds, memory = (medians(measured, value, *SUBJECT) for value in ("seconds", "peak_memory_mb"))
+    rows = []
+    for loop, backbone, optimizer, size in sorted(seconds, key=lambda key: (key[3], key[1] != "vgg19", key[2])):
+        if loop != "nst":
+            continue
+        subjects = [
+            ("textbook", "vgg19", optimizer, size),
+            ("floor", backbone, "", size),
+            (loop, backbone, optimizer, size),
+        ]
+        times = [f"{seconds[key]:.3g}" if key in seconds else "" for key in subjects]
+        peaks = [f"{memory[key]:.0f}" if key in memory else "" for key in subjects]
+        textbook, floor, nst = (dict(zip(SUBJECT, key, strict=True)) for key in subjects)
+        ratios = [_ratio(measured, nst, floor), _ratio(measured, textbook, nst)]
+        rows.append([str(size), backbone, optimizer, *times, *ratios, *peaks])
+    columns = ["size", "backbone", "optimizer", *("textbook, s", "floor, s", "nst, s", "nst ÷ floor", "textbook ÷ nst")]
+    return [*columns, *(f"{loop}, MB" for loop in ("textbook", "floor", "nst"))], rows
+
+
+def _start_table(measured: Sequence[Facts]) -> Table:
+    starts = [facts for facts in measured if "start" in facts]
+    phases = list(dict.fromkeys(name for facts in starts for name in facts["phases"]))
+    flat = [{"start": facts["start"]} | facts["phases"] | {"in all": sum(facts["phases"].values())} for facts in starts]
+    of = {phase: medians(flat, phase, "start") for phase in (*phases, "in all")}
+    backbones = dict.fromkeys(facts["start"] for facts in starts)
+    return ["backbone", *of], [
+        [backbone, *(f"{seconds[backbone,]:.2f} s" if (backbone,) in seconds else "" for seconds in of.values())]
+        for backbone in backbones
+    ]
+
+
+def _others_table(measured: Sequence[Facts]) -> Table:
+    answers, jobs = medians(measured, "seconds", "answer"), medians(measured, "seconds", "jobs")
+    learnt = medians(measured, "images_per_second", "generator")
+    painted = medians(measured, "milliseconds", "generator", "size")
+    return ["what", "takes"], [
+        *([what, f"{each:.2f} s"] for (what,), each in answers.items()),
+        *(["a job of a sweep, beside its steps", f"{each:.2f} s"] for each in jobs.values()),
+        *(["training a generator", f"{each:.1f} images/s"] for each in learnt.values()),
+        *([f"stylising at {size} px", f"{each:.0f} ms"] for (_, size), each in painted.items()),
+    ]
+
+
+def _csv(measured: Sequence[Facts]) -> bytes:
+    buffer = io.StringIO()
+    columns = [*SUBJECT, "repeat", "seconds", "peak_memory_mb"]
+    writer = csv.DictWriter(buffer, columns, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(facts for facts in measured if "loop" in facts)
+    return buffer.getvalue().encode()
+
+
+def _plot(measured: Sequence[Facts]) -> bytes:
+    """Seconds a step and peak memory against size, an SVG file."""
+    shown = {"seconds a step": "seconds", "peak memory, MB": "peak_memory_mb"}
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(10, 3.8), layout="constrained")
+        for panel, (title, value) in zip(figure.subplots(1, 2), shown.items(), strict=True):
+            lines: dict[str, list[tuple[int, float]]] = {}
+            for (*subject, size), median in medians(measured, value, *SUBJECT).items():
+                lines.setdefault(" ".join(filter(None, subject)), []).append((size, median))
+            for label, line in lines.items():
+                panel.plot(*zip(*sorted(line), strict=True), marker="o", linewidth=1.5, label=label)
+            panel.set(title=title, xlabel="pixels a side", xscale="log", yscale="log")
+            panel.grid(alpha=0.25, which="both")
+        figure.legend(*panel.get_legend_handles_labels(), loc="outside right upper", frameon=False)
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    return buffer.getvalue()
