@@ -64,7 +64,7 @@ def slim() -> Network:
     """The embedded network: VGG's first layers, then SqueezeNet's fire modules, with fewer channels (slim.md).
 
     A layer conv{b}_{i} is a linear map (its tap) of the ReLU after that convolution, in whose output distances are
-    those of the teachers' features. About 7.9 GMAC at 512² for the classroom's layers, 1/12 of VGG-19.
+    those of the teachers' features.
     """
     modules: list[nn.Module] = []
     reads: dict[str, int] = {}
