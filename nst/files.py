@@ -1,9 +1,11 @@
 """Files written whole, what they are known by, and the record.json that a run leaves."""
 
+import csv
 import hashlib
+import io
 import json
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -71,6 +73,20 @@ def refuse_changed(where: str, before: dict[str, Any], files: Mapping[str, Mappi
     for role, file in files.items():
         if held.get(role, {}).get("sha256") != file["sha256"]:
             raise InputError(f"{where}: that run was made from another {role}; {file['path']} has changed since")
+
+
+def encode_csv(columns: Collection[str], rows: Iterable[Mapping[str, Any]]) -> bytes:
+    """A CSV file with those columns of the rows."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, list(columns), extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return buffer.getvalue().encode()
+
+
+def commit_name(git: Mapping[str, Any]) -> str:
+    """What a record's `git` comes to: ten digits of the commit, and whether the checkout was changed since."""
+    return str(git["commit"][:10]) + (" (changed)" if git["changed"] else "")
 
 
 def write_whole(path: Path, data: bytes) -> None:

@@ -1,7 +1,5 @@
 """The record: what a run leaves behind in its own folder."""
 
-import csv
-import io
 import json
 import os
 import platform
@@ -17,7 +15,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from nst.errors import InputError
-from nst.files import CHECKPOINT, write_whole
+from nst.files import CHECKPOINT, encode_csv, write_whole
 from nst.imagefile import encode_jpeg, encode_png
 from nst.tasks.task import Row, Task
 from nst.tracking import Tracker
@@ -49,11 +47,7 @@ class Record:
         """Append a line to losses.csv; its columns are step, seconds and the row's `loss/…`."""
         self.rows.append(row)
         columns = ["step", "seconds", *(name for name in row if name.startswith("loss/"))]
-        buffer = io.StringIO()
-        writer = csv.DictWriter(buffer, columns, extrasaction="ignore", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self.rows)
-        write_whole(self.folder / "losses.csv", buffer.getvalue().encode())
+        write_whole(self.folder / "losses.csv", encode_csv(columns, self.rows))
 
     def add_picture(self, step: int, picture: Tensor) -> Path:
         """Write the picture after `step` steps, (1, 3, H, W) in [0, 1], as a JPEG and return its path."""

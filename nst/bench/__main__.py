@@ -18,7 +18,7 @@ from nst import samples
 from nst.bench import page
 from nst.bench.stages import STAGES, Bench, Facts
 from nst.errors import REFUSED, InputError, one_line
-from nst.files import sha256, write_whole
+from nst.files import commit_name, sha256, write_whole
 from nst.imagefile import encode_png, load_cover
 from nst.layers import vgg_names
 from nst.record import git_state, versions
@@ -125,7 +125,7 @@ def _machine(device: str) -> str:
     git, installed = git_state(), versions()
     using = ", ".join(f"{name} {installed[name]}" for name in ("python", "torch", "pytorch-lightning"))
     what = torch.cuda.get_device_name() if device == "cuda" else f"{platform.machine()}, {_processor()}"
-    commit = f"commit {git['commit'][:10]}{' (changed)' if git['changed'] else ''}, " if git else ""
+    commit = f"commit {commit_name(git)}, " if git else ""
     return f"Measured with {commit}{using}; on {what}, {torch.get_num_threads()} threads."
 
 

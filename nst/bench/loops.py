@@ -57,8 +57,10 @@ def textbook(content: Tensor, style: Tensor, weights: Path, optimizer: str) -> C
         return flat @ flat.t() / (channels * height * width)
 
     with torch.no_grad():
-        kept = {layer: see(content)[layer] for layer in CONTENT}
-        matched = {layer: gram(see(style)[layer]) for layer in STYLE}
+        of_content, of_style = see(content), see(style)
+    kept = {layer: of_content[layer] for layer in CONTENT}
+    matched = {layer: gram(of_style[layer]) for layer in STYLE}
+    del of_content, of_style  # only the targets are kept
     image = content.clone().requires_grad_()
     optimiser: torch.optim.Optimizer
     if optimizer == "lbfgs":

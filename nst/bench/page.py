@@ -1,6 +1,5 @@
 """What was measured, as tables and a plot: experiments/speed."""
 
-import csv
 import io
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +10,7 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from nst.bench.stages import Facts
-from nst.files import write_whole
+from nst.files import encode_csv, write_whole
 from nst.report.chart import STYLE
 from nst.report.publish import finding, gather
 from nst.report.runs import markdown
@@ -35,7 +34,9 @@ def write(measured: Sequence[Facts], machine: str, command: str, folder: Path) -
     }
     told = {title: markdown(*table) for title, table in tables.items() if table[1]}
     text = fill("speed.md", machine=machine, command=command, tables=told, finding=finding(folder))
-    files = {folder / "README.md": text.encode(), folder / "steps.csv": _csv(measured)}
+    steps = [facts for facts in measured if "loop" in facts]
+    columns = [*SUBJECT, "repeat", "seconds", "peak_memory_mb"]
+    files = {folder / "README.md": text.encode(), folder / "steps.csv": encode_csv(columns, steps)}
     files |= {
         folder / "steps.svg": _plot(measured),
         folder.parent / "README.md": gather(folder.parent, {folder.name: text}).encode(),
@@ -107,15 +108,6 @@ def _others_table(measured: Sequence[Facts]) -> Table:
         *(["training a generator", f"{each:.1f} images/s"] for each in learnt.values()),
         *([f"stylising at {size} px", f"{each:.0f} ms"] for (_, size), each in painted.items()),
     ]
-
-
-def _csv(measured: Sequence[Facts]) -> bytes:
-    buffer = io.StringIO()
-    columns = [*SUBJECT, "repeat", "seconds", "peak_memory_mb"]
-    writer = csv.DictWriter(buffer, columns, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(facts for facts in measured if "loop" in facts)
-    return buffer.getvalue().encode()
 
 
 def _plot(measured: Sequence[Facts]) -> bytes:

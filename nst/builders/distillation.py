@@ -47,10 +47,11 @@ def build_distillation(config: Config) -> Experiment:
     _check("distill", settings.teachers)
     teachers = {name: _teacher(name, each, each.layers) for name, each in settings.teachers.items()}
     photos = load_folder(Path(settings.photos).expanduser(), smallest=max(settings.crop, HELD_OUT_SIDE))
+    trained, held_out = _split(photos)
     task = Distill(
         teachers,
-        photos=[photo for index, photo in enumerate(photos) if index % HELD_OUT_EVERY],
-        held_out=photos[::HELD_OUT_EVERY],
+        photos=trained,
+        held_out=held_out,
         stops=stops(config.steps, config.tracking.loss_every),
         lr=settings.lr,
         batch=settings.batch,
@@ -151,16 +152,20 @@ def _paints(config: dict[str, Any], teachers: Iterable[str]) -> dict[str, Any]:
 
 def _measured_on(photos: str, paintings: str | None) -> dict[str, list[Tensor]]:
     """What → images of MEASURED_SIDE a side; photographs are those that mode=distill holds out of training."""
-    folder = load_folder(Path(photos).expanduser(), smallest=MEASURED_SIDE)
-    trained = [photo for index, photo in enumerate(folder) if index % HELD_OUT_EVERY]
+    trained, held_out = _split(load_folder(Path(photos).expanduser(), smallest=MEASURED_SIDE))
     files = find_images(Path(paintings).expanduser())[0] if paintings else []
     painted = files or [samples.find("style", name) for name in samples.PAINTINGS]
     return {
         "fitted": [_square(photo) for photo in trained[:: max(1, len(trained) // FITTED)]],
-        "photographs": [_square(photo) for photo in folder[::HELD_OUT_EVERY]],
+        "photographs": [_square(photo) for photo in held_out],
         "paintings": [_square(load(path, 2 * MEASURED_SIDE)[0].mul(255).round().byte()) for path in painted],
         "noise": [noise(MEASURED_SIDE, MEASURED_SIDE, seed) for seed in range(NOISES)],
     }
+
+
+def _split(photos: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    """Those that slim is trained on, and those that are held out."""
+    return [photo for index, photo in enumerate(photos) if index % HELD_OUT_EVERY], list(photos[::HELD_OUT_EVERY])
 
 
 def _square(photo: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from nst.errors import InputError
-from nst.files import write_whole
+from nst.files import commit_name, write_whole
 from nst.report.runs import Run, Sweep, markdown, shortened
 from nst.report.sheet import draw, encode
 from nst.report.template import fill
@@ -119,4 +119,4 @@ def _told(sweep: Sweep) -> list[str]:
 
 def _commits(runs: list[Run]) -> list[str]:
     states = [run.record["git"] for run in runs if run.record.get("git")]
-    return list(dict.fromkeys(state["commit"][:10] + (" (changed)" if state["changed"] else "") for state in states))
+    return list(dict.fromkeys(commit_name(state) for state in states))

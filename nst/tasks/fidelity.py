@@ -1,7 +1,5 @@
 """Measuring slim against the networks that it stands in for: one step is one pair of a content and a style."""
 
-import csv
-import io
 import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,6 +12,7 @@ from torch import Tensor
 from nst.backbones import Unit
 from nst.distillation import Teacher
 from nst.fidelity import Reading, fidelity, gram_distances
+from nst.files import encode_csv
 from nst.imagefile import encode_png, load
 from nst.objective import Features, style_targets
 from nst.tasks.task import Lazily, Row, Task
@@ -135,7 +134,9 @@ class Fidelity(Task):
 
         tables = {"fidelity.csv": self.scores, "unexplained.csv": self.unexplained}
         told = [_told(lines) for lines in (self._summary(), self.unexplained) if lines]
-        files = {name: _csv(lines) for name, lines in tables.items() if lines} | {"tables.md": "\n".join(told).encode()}
+        files = {name: encode_csv(lines[0], lines) for name, lines in tables.items() if lines} | {
+            "tables.md": "\n".join(told).encode()
+        }
         if self._strips:
             files["sheet.jpg"] = encode(stack(self._strips.values()), SHEET_LIMIT)
         return files
@@ -156,14 +157,6 @@ class Fidelity(Task):
 def as_saved(picture: Tensor) -> Tensor:
     """An image in [0, 1] as it is read again from a PNG file."""
     return picture.mul(255).round() / 255
-
-
-def _csv(lines: Sequence[Mapping[str, Any]]) -> bytes:
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, list(lines[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(lines)
-    return buffer.getvalue().encode()
 
 
 def _told(lines: Sequence[Mapping[str, Any]]) -> str:
