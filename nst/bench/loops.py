@@ -131,7 +131,8 @@ def main() -> None:
         step = textbook(content, style, given.weights, given.optimizer)
     else:
         weights = str(given.weights) if given.weights else None
-        step = floor(content, Backbone(given.backbone, [*CONTENT, *STYLE], weights).to(device))
+        padding = "reflect" if given.backbone == "slim" else "zeros"  # as conf/backbone has them
+        step = floor(content, Backbone(given.backbone, [*CONTENT, *STYLE], weights, padding=padding).to(device))
     taken = clocked(step, device, given.seconds)
     json.dump({"seconds": taken, "peak_memory_mb": peak_memory_mb(device)}, sys.stdout)
 
