@@ -88,13 +88,6 @@ class Precision(Enum):
     bfloat16 = "bfloat16"
 
 
-class LineSearch(Enum):
-    """How L-BFGS chooses the length of a step."""
-
-    strong_wolfe = "strong_wolfe"
-    none = "none"
-
-
 class Accelerator(Enum):
     """Where the run computes."""
 
@@ -170,8 +163,7 @@ class Optimizer:
 class Lbfgs(Optimizer):
     name: str = "lbfgs"
     lr: float = key(1.0, "length of a step in units of the quasi-Newton step", above=0)
-    history: int = key(20, "past steps kept; 10 at most above one megapixel", at_least=1)
-    line_search: LineSearch = key(LineSearch.strong_wolfe, "strong_wolfe never diverges; none is 5 % cheaper a step")
+    history: int = key(10, "past steps remembered", at_least=1)
 
 
 @dataclass

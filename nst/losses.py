@@ -1,5 +1,7 @@
 """The losses of style transfer as pure functions of tensors."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -17,7 +19,21 @@ def gram(features: Tensor, normalize: str = "chw") -> Tensor:
     with torch.autocast(features.device.type, enabled=False):
         # channels-last features flatten to (B, HW, C) without a copy
         columns = features.float().permute(0, 2, 3, 1).reshape(batch, height * width, channels)
-        return columns.transpose(1, 2) @ columns / divisor
+        return _InnerProducts.apply(columns) / divisor
+
+
+class _InnerProducts(torch.autograd.Function):
+    """FᵀF of (B, N, C), whose gradient is one product, F (D + Dᵀ); torch makes two of it, as large as F, and adds."""
+
+    @staticmethod
+    def forward(ctx: Any, columns: Tensor) -> Tensor:
+        ctx.save_for_backward(columns)
+        return columns.transpose(1, 2) @ columns
+
+    @staticmethod
+    def backward(ctx: Any, slopes: Tensor) -> Tensor:
+        (columns,) = ctx.saved_tensors
+        return columns @ (slopes + slopes.transpose(1, 2))
 
 
 def content_loss(features: Tensor, target: Tensor) -> Tensor:
@@ -35,11 +51,11 @@ def tv_loss(image: Tensor) -> Tensor:
 
     0 for a constant image. The regulariser of Mahendran & Vedaldi 2015, section 2, with beta = 2, as a mean.
     """
-    rows = (image[..., 1:, :] - image[..., :-1, :]).square().mean()
-    columns = (image[..., :, 1:] - image[..., :, :-1]).square().mean()
-    return torch.add(rows, columns)
+    rows = F.mse_loss(image[..., 1:, :], image[..., :-1, :])
+    columns = F.mse_loss(image[..., :, 1:], image[..., :, :-1])
+    return rows + columns
 
 
 def range_loss(image: Tensor) -> Tensor:
     """Mean squared distance of a (B, 3, H, W) image's values from [0, 1]: 0 for an image that can be shown as it is."""
-    return ((image - 0.5).abs() - 0.5).clamp_min(0).square().mean()
+    return F.mse_loss(image, image.detach().clamp(0, 1))

@@ -1,6 +1,7 @@
 """What a run minimises: content, style and total variation, weighted."""
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +10,7 @@ from nst.losses import content_loss, gram, style_loss, tv_loss
 
 Targets = Mapping[str, Tensor]
 """Layer → what the image is compared with there."""
+Figure = TypeVar("Figure", Tensor, float)
 Features = Callable[[Tensor], dict[str, Tensor]]
 """Image (B, 3, H, W) in [0, 1] → {layer: features (B, C, H', W')}: a backbone."""
 
@@ -35,6 +37,9 @@ class Objective(nn.Module):
     Where contents change from call to call, content is {} and the call is given its own targets.
     The weights multiply the raw terms: total = content_weight·content + style_weight·style + tv_weight·tv (eq. 7).
     """
+
+    terms = ("total", "content", "style", "tv")
+    """What a call returns, by name."""
 
     def __init__(
         self,
@@ -71,7 +76,7 @@ class Objective(nn.Module):
         }
         return terms | {"total": sum((self.weights[name] * term for name, term in terms.items()), zero)}
 
-    def named(self, terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def named(self, terms: Mapping[str, Figure]) -> dict[str, Figure]:
         """Raw terms as `loss/…` and what they contribute to the total as `weighted/…`."""
         weighted = {f"weighted/{name}": weight * terms[name] for name, weight in self.weights.items()}
-        return {f"loss/{name}": terms[name] for name in ("total", *self.weights)} | weighted
+        return {f"loss/{name}": terms[name] for name in self.terms} | weighted

@@ -8,7 +8,7 @@ from tests.conftest import ROOT
 LEVELS = [
     {"errors", "text", "clock"},
     {"files"},
-    {"layers", "losses", "imagefile", "config", "image", "tracking"},
+    {"layers", "losses", "lbfgs", "replay", "imagefile", "config", "image", "tracking"},
     {"samples", "backbones", "photos", "generator", "report"},
     {"tiles", "onnx"},
     {"objective"},

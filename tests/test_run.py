@@ -206,7 +206,7 @@ def test_a_run_resumed_from_a_checkpoint_ends_where_the_whole_one_does(
 
     chunk = Transfer.run_chunk
 
-    def killed(task: Transfer, steps: int) -> dict[str, torch.Tensor]:
+    def killed(task: Transfer, steps: int) -> dict[str, float]:
         if task.step == end:
             raise KeyboardInterrupt
         return chunk(task, steps)

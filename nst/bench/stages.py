@@ -89,7 +89,6 @@ def _loop(arguments: list[str]) -> Facts:
 
 def _clocked(bench: Bench, size: int, backbone: str, optimizer: str, every: int) -> Facts:
     overrides = ["levels=1", f"optimizer={optimizer}", f"steps={CHUNKS * every}", f"tracking.loss_every={every}"]
-    overrides += ["optimizer.line_search=none"] if optimizer == "lbfgs" else []
     folder = bench.folder(f"{backbone}_{optimizer}_{size}")
     record = run(folder, *bench.transfer(size, backbone, *overrides))
     return {"seconds": statistics.median(chunks(folder)), "peak_memory_mb": record["timings"]["peak_memory_mb"]}

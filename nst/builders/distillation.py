@@ -96,9 +96,8 @@ def build_fidelity(config: Config, device: torch.device) -> Experiment:
         kept = content_targets(network, content, content_layers)
         matched = style_targets(network, style, style_layers, config.style_loss.gram.value)
         objective = objective_of(config, network, kept, matched)
-        make = make_optimizer(config.optimizer, content[0, 0].numel())
         level = Level((content.shape[2], content.shape[3]), objective, config.steps)
-        transfer = Transfer(content, [level], make, config.range_weight).to(device)
+        transfer = Transfer(content, [level], make_optimizer(config.optimizer), config.range_weight).to(device)
         transfer.advance(transfer.configure_optimizers(), config.steps)
         return transfer.picture()
 

@@ -68,7 +68,7 @@ def build_training(config: Config, device: torch.device, processes: int) -> Expe
         config.content_layers,
         Draws(kept, data.size, config.seed),
         shown,
-        make_optimizer(config.optimizer, data.size**2),
+        make_optimizer(config.optimizer),
         stops(config.steps, config.tracking.loss_every, config.tracking.image_every),
         batch=data.batch,
         workers=data.workers,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,14 @@ from torch import Tensor, nn
 from nst.backbones import Backbone
 from nst.backbones.weights import find
 from nst.clock import spending
-from nst.config import Adam, Config, Lbfgs, LineSearch, Mode
+from nst.config import Adam, Config, Lbfgs, Mode
 from nst.errors import InputError
 from nst.files import Version, sha256, version
 from nst.imagefile import load
+from nst.lbfgs import LBFGS
 from nst.objective import Features, Objective, Targets, content_targets, style_targets
 from nst.tasks.task import Task
 
-MEGAPIXEL = 1_000_000
 HELD_OUT_EVERY = 24
 """One photograph in so many is held out of training a network, to measure on."""
 TERMS = {
@@ -131,21 +131,14 @@ def objective_of(config: Config, backbone: Features, content: Targets, style: Ta
     )
 
 
-def make_optimizer(config: Any, pixels: int) -> Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]:
-    """The optimiser a config describes, for an image of so many pixels, still without its parameters."""
+def make_optimizer(config: Any) -> Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]:
+    """The optimiser a config describes, still without its parameters."""
     if isinstance(config, Lbfgs):
-        history = min(config.history, 10) if pixels > MEGAPIXEL else config.history
-        search = None if config.line_search is LineSearch.none else config.line_search.value
-        return lambda parameters: torch.optim.LBFGS(
-            parameters,
-            lr=config.lr,
-            history_size=history,
-            line_search_fn=search,
-            tolerance_grad=0,  # torch's defaults end a run from the content at once
-            tolerance_change=0,
-        )
+        return partial(LBFGS, lr=config.lr, history=config.history)
     assert isinstance(config, Adam)
-    return lambda parameters: torch.optim.Adam(parameters, lr=config.lr, betas=(config.beta1, config.beta2))
+    # capturable: able to be part of a CUDA graph
+    made = partial(torch.optim.Adam, lr=config.lr, betas=(config.beta1, config.beta2))
+    return lambda parameters: made(own := list(parameters), capturable=own[0].is_cuda)
 
 
 def check_terms(config: Config) -> None:

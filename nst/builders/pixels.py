@@ -60,12 +60,12 @@ def build_transfer(config: Config, device: torch.device) -> Experiment:
         size = (scene.canvas.shape[2], scene.canvas.shape[3])
         objective = objective_of(config, backbone, content, style)
         levels.append(Level(size, objective, until=config.steps * number // len(scenes)))
-    first, last = scenes[0], scenes[-1]
+    first = scenes[0]
     pixels = first.canvas if config.init == terms[0] else _start(config, paths, *first.canvas.shape[2:])
     task = Transfer(
         pixels.to(device),
         levels,
-        make_optimizer(config.optimizer, last.canvas[0, 0].numel()),
+        make_optimizer(config.optimizer),
         config.range_weight,
         stops(config.steps, config.tracking.loss_every, config.tracking.image_every),
     )
@@ -73,7 +73,7 @@ def build_transfer(config: Config, device: torch.device) -> Experiment:
         task,
         inputs={role: file_facts(path) for role, path in paths.items()},
         weights={config.backbone.name.value: file_facts(backbone.weights)},
-        originals={role: last.images[role] for role in terms},
+        originals={role: scenes[-1].images[role] for role in terms},
     )
 
 

@@ -3,16 +3,18 @@
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.optim import LBFGS, Optimizer
+from torch.optim import Optimizer
 
 from nst.errors import InputError
 from nst.losses import range_loss
 from nst.objective import Objective
+from nst.replay import Replay
 from nst.tasks.chunks import ChunkedTask
 
 LARGEST_LOSS = 2.0**30
@@ -42,8 +44,6 @@ class Transfer(ChunkedTask):
     5.51 with factors of 0, 1, 10 and 100, and with a style weight of 1e3 it is 1.79, 1.31, 0.99 and 0.98.
     """
 
-    _evaluated_at: Tensor
-
     def __init__(
         self,
         pixels: Tensor,
@@ -56,18 +56,17 @@ class Transfer(ChunkedTask):
         self.pixels = nn.Parameter(pixels.clone())
         self.levels = list(levels)
         self._make_optimizer, self._range_weight = make_optimizer, range_weight
-        self.register_buffer("_evaluated_at", torch.empty(0), persistent=False)
         self._enter(0)
 
     def configure_optimizers(self) -> Optimizer:
         return self._make_optimizer([self.pixels])
 
-    def run_chunk(self, steps: int) -> dict[str, Tensor]:
+    def run_chunk(self, steps: int) -> dict[str, float]:
         if self.step >= self.levels[self._at].until:
             self._enter(next(at for at, level in enumerate(self.levels) if self.step < level.until))
             # the pixels are others, and what an optimiser remembers of steps is of the old ones
             self.trainer.optimizers = [self.configure_optimizers()]
-        return self.advance(self.optimizers(), steps)
+        return self.advance(self.optimizers(use_pl_optimizer=False), steps)
 
     @property
     def objective(self) -> Objective:
@@ -77,45 +76,31 @@ class Transfer(ChunkedTask):
     @torch.no_grad()
     def _enter(self, at: int) -> None:
         """Go on at a level, from the image as it is."""
+        self._step: Replay | None = None
         self._at, size = at, self.levels[at].size
         if self.pixels.shape[2:] != size:
             self.pixels = nn.Parameter(F.interpolate(self.pixels, size, mode="bicubic", align_corners=False))
         grey = self.objective(torch.full_like(self.pixels, 0.5))["total"]
-        self.range_factor = self._range_weight * grey
-        # the line search cubes losses, which overflows; scaled by a power of two its steps are the same to the bit
+        self._range_factor = self._range_weight * grey
+        # products of gradients overflow; scaled by a power of two the steps are the same to the bit
         self._scale = min(1.0, LARGEST_LOSS / 2.0 ** math.frexp(float(grey))[1])
-        self._evaluated: dict[str, Tensor] = {}
-        self._evaluated_at = torch.empty_like(self.pixels)
 
-    def advance(self, optimizer: Any, steps: int) -> dict[str, Tensor]:
+    def advance(self, optimizer: Any, steps: int) -> dict[str, float]:
         """Take `steps` steps of an optimiser of `pixels`. Returns named figures, as they were before the first."""
-        first: dict[str, Tensor] = {}
+        if self._step is None:
+            self._step = Replay(partial(optimizer.step, self._evaluate), self.pixels.device)
+        begun = self._step().clone()
+        for _ in range(steps - 1):
+            self._step()
+        _, *terms = begun.tolist()  # the device is waited for here, once all steps are on their way
+        return self.objective.named(dict(zip(self.objective.terms, terms, strict=True)))
 
-        def closure() -> Tensor:
-            # L-BFGS begins each chunk by evaluating the point at which its line search has just ended the last
-            if first or not self._evaluated or not torch.equal(self.pixels, self._evaluated_at):
-                optimizer.zero_grad()
-                self._evaluate()
-            if not first:
-                first.update(self._evaluated)
-                self.finite(first)
-            return self._minimised
-
-        lbfgs = getattr(optimizer, "optimizer", optimizer)  # Lightning wraps it
-        if isinstance(lbfgs, LBFGS):
-            _run_lbfgs(lbfgs, optimizer, closure, steps)
-        else:
-            for _ in range(steps):
-                optimizer.step(closure)
-        return self.objective.named(first)
-
-    def _evaluate(self) -> None:
+    def _evaluate(self) -> Tensor:
+        """Compute the gradient of what is minimised. Returns that, and the objective's terms, one tensor."""
         terms = self.objective(self.pixels)
-        minimised = self._scale * (terms["total"] + self.range_factor * range_loss(self.pixels))
-        minimised.backward()
-        self._minimised = minimised.detach()
-        self._evaluated = {name: term.detach() for name, term in terms.items()}
-        self._evaluated_at.copy_(self.pixels.detach())
+        minimised = self._scale * (terms["total"] + self._range_factor * range_loss(self.pixels))
+        (self.pixels.grad,) = torch.autograd.grad(minimised, [self.pixels])
+        return torch.stack([minimised, *(terms[name] for name in self.objective.terms)]).detach()
 
     @torch.no_grad()
     def picture(self) -> Tensor:
@@ -139,20 +124,3 @@ class Transfer(ChunkedTask):
         if at < 0 or pixels.shape[2:] != self.levels[at].size:
             raise InputError("resume: the checkpoint's image is of a size that this run does not paint at")
         self._enter(at)
-
-
-def _run_lbfgs(lbfgs: LBFGS, optimizer: Any, closure: Callable[[], Tensor], steps: int) -> None:
-    """`steps` iterations of torch's L-BFGS in one call, which carries its history over from the last."""
-    (parameter,) = lbfgs.param_groups[0]["params"]
-    while steps > 0:
-        # a line search takes what evaluations it needs
-        lbfgs.param_groups[0].update(max_iter=steps, max_eval=100 * steps)
-        before = lbfgs.state[parameter].get("n_iter", 0)
-        optimizer.step(closure)
-        taken = lbfgs.state[parameter]["n_iter"] - before
-        if taken == 0:  # the gradient is zero
-            return
-        if taken < steps:
-            # it saw no descent along a direction made of rounding errors, and would return it for ever: start afresh
-            lbfgs.state.clear()
-        steps -= taken
