@@ -18,6 +18,7 @@ from omegaconf import OmegaConf
 from pytorch_lightning import Trainer, seed_everything
 from pytorch_lightning.strategies import DDPStrategy
 
+from nst import memory
 from nst.builders import Experiment, build
 from nst.clock import spending, spent
 from nst.commandline import Labels, remove_empty
@@ -47,6 +48,7 @@ def execute(config: Config, folder: Path, labels: Labels, began: float) -> dict[
     picture so far saved, when the run is interrupted.
     """
     _quieten()
+    memory.keep()
     if config.tracking.name is TrackerName.wandb:
         require_wandb()
     seed_everything(config.seed, verbose=False)

@@ -6,7 +6,7 @@ from pathlib import Path
 from tests.conftest import ROOT
 
 LEVELS = [
-    {"errors", "text", "clock"},
+    {"errors", "text", "clock", "memory"},
     {"files"},
     {"layers", "losses", "lbfgs", "replay", "imagefile", "config", "image", "tracking"},
     {"samples", "backbones", "photos", "generator", "report"},
