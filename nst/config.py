@@ -263,6 +263,12 @@ class Config:
         at_least=1,
         at_most=8,
     )
+    strip: int | None = key(
+        None,
+        "of transfer, texture and reconstruct: rows of the image that are seen at a time, for less memory and the same "
+        "result; null: all that the memory holds",
+        at_least=16,
+    )
     style_size: int | None = key(
         None, "longest side of the style image, pixels; null: as size", at_least=1, at_most=16384
     )

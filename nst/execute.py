@@ -18,22 +18,22 @@ from omegaconf import OmegaConf
 from pytorch_lightning import Trainer, seed_everything
 from pytorch_lightning.strategies import DDPStrategy
 
-from nst import memory
 from nst.builders import Experiment, build
 from nst.clock import spending, spent
 from nst.commandline import Labels, remove_empty
 from nst.config import Accelerator, Config, Mode, Precision, TrackerName
 from nst.errors import InputError, one_line
 from nst.files import CHECKPOINT, read_record, refuse_another, refuse_changed
+from nst.memory import free, keep, ran_out
 from nst.progress import Progress
 from nst.record import Record, Recorder, device_facts, peak_memory_mb
 from nst.tasks.task import Task
-from nst.text import say
+from nst.text import gigabytes, say
 from nst.tracking import NoTracker, Tracker, WandbTracker, require_wandb
 
 LENGTH = ("steps", "epochs")
 MAY_DIFFER = (
-    *("resume", "tracking", "question", "minimise", "data.workers"),
+    *("resume", "tracking", "question", "minimise", "data.workers", "strip"),
     *("trainer.accelerator", "trainer.processes", "trainer.machines", "trainer.checkpoint_minutes"),
 )
 """Keys, or the groups they are in, that make no difference to a run's result; one that goes on may be longer, too."""
@@ -48,7 +48,6 @@ def execute(config: Config, folder: Path, labels: Labels, began: float) -> dict[
     picture so far saved, when the run is interrupted.
     """
     _quieten()
-    memory.keep()
     if config.tracking.name is TrackerName.wandb:
         require_wandb()
     seed_everything(config.seed, verbose=False)
@@ -56,7 +55,8 @@ def execute(config: Config, folder: Path, labels: Labels, began: float) -> dict[
     device = trainer.strategy.root_device
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    experiment = build(config, device, trainer.world_size)
+    with _short_of_memory(Experiment.lighter):
+        experiment = build(config, device, trainer.world_size)
     task = experiment.task
     resolved: Any = OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True)
     held = read_record(folder) if trainer.is_global_zero else {}  # the first process keeps the record
@@ -84,6 +84,10 @@ def execute(config: Config, folder: Path, labels: Labels, began: float) -> dict[
     facts |= {"name": f"{config.mode.value} {name}", "config": resolved}
     facts |= {"inputs": experiment.inputs, "weights": experiment.weights, "device": device_facts(device)}
     facts |= {"data": experiment.data} if experiment.data else {}
+    if seen := experiment.plan:
+        facts["memory"] = {"estimated_mb": round(seen.bytes / 1e6), "strips": seen.strips}
+        in_strips = f", in {seen.strips} strips" if seen.strips > 1 else ""
+        say(f"memory   about {gigabytes(seen.bytes)} for a step{in_strips}; {gigabytes(free(device))} are free")
     record = Record(folder, facts)
     with spending("tracking"):
         tracker = _tracker(config, resolved, facts["name"], folder, labels.sweep)
@@ -93,9 +97,10 @@ def execute(config: Config, folder: Path, labels: Labels, began: float) -> dict[
     trainer.callbacks += [Progress(), recorder]  # type: ignore[attr-defined]
 
     timings: dict[str, Any] = {"setup_seconds": time.perf_counter() - began, "setup": spent()}
+    keep()
     status = "failed"
     try:
-        with _stopping_gently(task):
+        with _stopping_gently(task), _short_of_memory(experiment.lighter):
             trainer.fit(task, ckpt_path=checkpoint, weights_only=True)
         status = "finished"
     except SystemExit:  # what Lightning makes of a KeyboardInterrupt
@@ -122,6 +127,17 @@ def execute(config: Config, folder: Path, labels: Labels, began: float) -> dict[
     if status == "interrupted":
         raise KeyboardInterrupt
     return summary
+
+
+@contextmanager
+def _short_of_memory(lighter: str) -> Iterator[None]:
+    """What a user can do where memory runs out. lighter: what would take less."""
+    try:
+        yield
+    except Exception as error:
+        if not ran_out(error):
+            raise
+        raise InputError(f"out of memory: take {lighter}") from None
 
 
 @contextmanager

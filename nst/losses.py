@@ -10,16 +10,25 @@ from torch.nn import functional as F
 def gram(features: Tensor, normalize: str = "chw") -> Tensor:
     """Gram matrix of feature maps: which channels fire together, wherever in the image they do.
 
-    features: (B, C, H, W), any floating type. Returns (B, C, C) in float32: half precision overflows here.
+    features: (B, C, H, W), any floating type. Returns (B, C, C) in float32, divided as `normalized` says.
+    """
+    return normalized(inner_products(features), features.shape[2] * features.shape[3], normalize)
+
+
+def normalized(products: Tensor, places: int, normalize: str) -> Tensor:
+    """Inner products (B, C, C) summed over so many places, divided.
+
     normalize: what F Fᵀ is divided by. "none" is Gatys et al. 2016, eq. 3; "hw" makes it independent of the image's
     size; "chw" of the layer's width too (Johnson et al. 2016, eq. 3).
     """
-    batch, channels, height, width = features.shape
-    divisor = {"chw": channels * height * width, "hw": height * width, "none": 1}[normalize]
+    return products / {"chw": products.shape[1] * places, "hw": places, "none": 1}[normalize]
+
+
+def inner_products(features: Tensor) -> Tensor:
+    """F Fᵀ of feature maps (B, C, H, W) of any floating type: (B, C, C) in float32, as half precision overflows."""
     with torch.autocast(features.device.type, enabled=False):
         # channels-last features flatten to (B, HW, C) without a copy
-        columns = features.float().permute(0, 2, 3, 1).reshape(batch, height * width, channels)
-        return _InnerProducts.apply(columns) / divisor
+        return _InnerProducts.apply(features.float().permute(0, 2, 3, 1).flatten(1, 2))
 
 
 class _InnerProducts(torch.autograd.Function):
@@ -36,14 +45,17 @@ class _InnerProducts(torch.autograd.Function):
         return columns @ (slopes + slopes.transpose(1, 2))
 
 
-def content_loss(features: Tensor, target: Tensor) -> Tensor:
-    """Mean squared difference of two (B, C, H, W) feature maps (Johnson et al. 2016, eq. 2; Gatys sums halves)."""
-    return F.mse_loss(features.float(), target)
+def content_loss(features: Tensor, target: Tensor, elements: int | None = None) -> Tensor:
+    """Mean squared difference of two (B, C, H, W) feature maps (Johnson et al. 2016, eq. 2; Gatys sums halves).
+
+    elements: of the whole maps, if these are a part of them; what is returned is then the part's share.
+    """
+    return F.mse_loss(features.float(), target, reduction="sum") / (elements or target.numel())
 
 
-def style_loss(features: Tensor, target: Tensor, normalize: str = "chw") -> Tensor:
-    """Mean squared difference between the Gram matrices of (B, C, H, W) features and `target`, (B or 1, C, C)."""
-    return F.mse_loss(gram(features, normalize), target.expand(len(features), -1, -1))
+def style_loss(grams: Tensor, target: Tensor) -> Tensor:
+    """Mean squared difference of Gram matrices (B, C, C) from `target`, (B or 1, C, C)."""
+    return F.mse_loss(grams, target.expand_as(grams))
 
 
 def tv_loss(image: Tensor) -> Tensor:

@@ -24,3 +24,8 @@ def number(text: str) -> str:
     mantissa, _, exponent = f"{value:.3e}".partition("e")
     scientific = f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}" if exponent else plain
     return min(plain, scientific, key=len)
+
+
+def gigabytes(count: float) -> str:
+    """Bytes as people say them."""
+    return f"{count / 1e9:.2g} GB"

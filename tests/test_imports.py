@@ -6,12 +6,12 @@ from pathlib import Path
 from tests.conftest import ROOT
 
 LEVELS = [
-    {"errors", "text", "clock", "memory"},
+    {"errors", "text", "clock"},
     {"files"},
-    {"layers", "losses", "lbfgs", "replay", "imagefile", "config", "image", "tracking"},
+    {"layers", "losses", "lbfgs", "replay", "strips", "imagefile", "config", "image", "tracking"},
     {"samples", "backbones", "photos", "generator", "report"},
     {"tiles", "onnx"},
-    {"objective"},
+    {"objective", "memory"},
     {"distillation"},
     {"fidelity"},
     {"tasks"},

@@ -195,6 +195,48 @@ def test_a_picture_is_laid_out_small_and_finished_large(nst: Door) -> None:
     assert small.pixels().shape == (40, 40, 3)
 
 
+def test_seen_in_strips_the_picture_is_the_same(nst: Door) -> None:
+    arguments = (*SMALL, "content=astronaut", "size=96", "layers=classroom", "levels=1", "steps=3")
+    at_once, in_strips = nst(*arguments), nst(*arguments, "strip=32")
+    assert (at_once.record["memory"]["strips"], in_strips.record["memory"]["strips"]) == (1, 3)
+    assert np.abs(at_once.pixels().astype(int) - in_strips.pixels()).max() <= 1
+    assert "memory   about" in at_once.out
+    assert "in 3 strips" in in_strips.out
+
+
+def test_an_image_too_large_for_the_memory_is_seen_in_strips_or_refused(
+    nst: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = (*SMALL, "size=128", "levels=1", "content=astronaut")
+    needed = nst(*arguments).record["memory"]["estimated_mb"] * 1e6
+    monkeypatch.setattr("nst.builders.pixels.free", lambda device: 0.95 * needed)
+    tight = nst(*arguments)
+    assert tight.record["memory"]["strips"] == 2
+    assert tight.record["config"]["strip"] == 64  # what it takes to make it again
+    monkeypatch.setattr("nst.builders.pixels.free", lambda device: 0.25 * needed)
+    refused = nst(*arguments)
+    assert refused.status == 2
+    said = re.fullmatch(
+        r"nst: size: 128×128 pixels take .* even in strips, and .* are free; take size=(\d+)\n", refused.err
+    )
+    assert said, refused.err
+    assert nst(*arguments, f"size={said[1]}").status == 0
+
+
+def test_where_memory_runs_out_it_is_said_what_takes_less(nst: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    from nst.tasks.transfer import Transfer
+
+    def ran_out(task: Transfer, steps: int) -> dict[str, float]:
+        torch.empty(2**55)  # more than there is
+        raise AssertionError
+
+    monkeypatch.setattr(Transfer, "run_chunk", ran_out)
+    result = nst(*SMALL, "content=astronaut")
+    assert result.status == 2
+    assert result.err == "nst: out of memory: take size=32 or strip=16\n"
+    assert result.record["status"] == "failed"
+
+
 @pytest.mark.parametrize(("optimizer", "end"), [("lbfgs", 4), ("lbfgs", 6), ("adam", 2), ("adam", 6)])
 def test_a_run_resumed_from_a_checkpoint_ends_where_the_whole_one_does(
     optimizer: str, end: int, nst: Door, monkeypatch: pytest.MonkeyPatch

@@ -10,6 +10,7 @@ from nst.backbones.networks import NETWORKS
 from nst.backbones.weights import find, read
 from nst.errors import InputError
 from nst.layers import resolve
+from nst.strips import Reach
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of RGB in [0, 1]: what torchvision's networks were trained with."""
@@ -55,6 +56,8 @@ class Backbone(nn.Module):
                 module.padding_mode = padding  # type: ignore[assignment]
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN)[:, None, None], persistent=False)
         self.register_buffer("std", torch.tensor(IMAGENET_STD)[:, None, None], persistent=False)
+        self.reach = self._reach()
+        """Layer → what of an image it sees."""
         self.smallest_side = next(side for side in count(1) if self._fits(side))
         """Pixels of the smallest square image the deepest layer can be read from."""
         self.weights = find(name, weights)
@@ -88,6 +91,16 @@ class Backbone(nn.Module):
             layer: self.taps[layer](outputs[index]) if layer in self.taps else outputs[index]
             for layer, index in self._reads.items()
         }
+
+    def _reach(self) -> dict[str, Reach]:
+        reach, reached = Reach(), {}
+        for index, module in enumerate(self.features):
+            for each in module.modules():  # of convolutions side by side the narrower add nothing
+                if isinstance(each, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d):
+                    sizes = (each.kernel_size, each.stride, each.padding)
+                    reach = reach.through(*(size[0] if isinstance(size, tuple) else size for size in sizes))  # type: ignore[arg-type]
+            reached[index] = reach
+        return {layer: reached[index] for layer, index in self._reads.items()}
 
     def _fits(self, side: int) -> bool:
         """Whether a square image of `side` pixels passes, asked while the modules are on the meta device."""

@@ -78,6 +78,7 @@ def build_training(config: Config, device: torch.device, processes: int) -> Expe
         task,
         inputs=inputs,
         weights={config.backbone.name.value: file_facts(backbone.weights)},
+        lighter=f"data.batch={max(1, data.batch // 2)} or data.size={data.size // 2}",
         originals={"content": torch.cat(torch.split(shown[:SHOWN], 1), dim=3), "style": load_image(style_read)},
         data={"images": len(kept), "held_out": [str(path) for path in held_out], "not_images": others},
     )
@@ -125,6 +126,7 @@ def build_stylizing(config: Config, device: torch.device) -> Experiment:
     options = config.size, config.alpha, config.colours is Colours.content
     weights = {"generator": file_facts(path)}
     data: dict[str, Any] = {"generator": description}
+    lighter = f"tile={config.tile // 2}"
     folder = Path(config.content).expanduser()
     if not folder.is_dir():
         content = samples.find("content", config.content)
@@ -134,6 +136,7 @@ def build_stylizing(config: Config, device: torch.device) -> Experiment:
             Stylize(paint, {"result.png": content}, *options, alone=True),
             inputs={"content": file_facts(content)},
             weights=weights,
+            lighter=lighter,
             originals={"content": original},
             data=data,
         )
@@ -141,7 +144,7 @@ def build_stylizing(config: Config, device: torch.device) -> Experiment:
     if not images:
         raise InputError(f"content={config.content}: no image among its {others} files")
     data |= {"images": len(images), "not_images": others}
-    return Experiment(Stylize(paint, results_of(folder, images), *options), weights=weights, data=data)
+    return Experiment(Stylize(paint, results_of(folder, images), *options), weights=weights, lighter=lighter, data=data)
 
 
 def build_export(config: Config) -> Experiment:

@@ -1,6 +1,6 @@
 """What the experiments have in common: images, backbone and targets, which the jobs of a sweep share, and checks."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
@@ -17,9 +17,13 @@ from nst.errors import InputError
 from nst.files import Version, sha256, version
 from nst.imagefile import load
 from nst.lbfgs import LBFGS
+from nst.memory import Need, Plan, need
 from nst.objective import Features, Objective, Targets, content_targets, style_targets
+from nst.strips import WHOLE, Strip, cut
 from nst.tasks.task import Task
 
+SMALL = 64
+"""Pixels a side of an image on which something is found out that is true of larger ones."""
 HELD_OUT_EVERY = 24
 """One photograph in so many is held out of training a network, to measure on."""
 TERMS = {
@@ -42,6 +46,10 @@ class Experiment:
     """Network → {"path", "sha256"}."""
     originals: dict[str, Tensor] = field(default_factory=dict)
     """Role → the image as the run sees it, (1, 3, H, W) in [0, 1]."""
+    plan: Plan | None = None
+    """How an image whose pixels are optimised is seen."""
+    lighter: str = "a smaller size"
+    """What would take less memory: keys and values."""
     data: dict[str, Any] = field(default_factory=dict)
     """What else the record says, of the images a network was trained on or the generator that paints."""
 
@@ -87,19 +95,28 @@ def backbone_of(of: Network) -> Backbone:
 
 
 @lru_cache(maxsize=8)  # these are large
-def content_of(network: Network, image: Read, layers: tuple[str, ...]) -> Targets:
-    """What a backbone sees of a content image."""
-    seen = backbone_of(network), load_image(image).to(network.device)
+def content_of(network: Network, image: Read, layers: tuple[str, ...], rows: int | None = None) -> Targets:
+    """What a backbone sees of a content image, in strips of so many rows."""
+    backbone, pixels = backbone_of(network), load_image(image).to(network.device)
     with spending("targets"):
-        return content_targets(*seen, layers)
+        return content_targets(backbone, pixels, layers, cut(backbone.reach, pixels.shape[2], rows))
 
 
 @lru_cache(maxsize=16)
-def style_of(network: Network, image: Read, layers: tuple[str, ...], normalize: str) -> Targets:
-    """What a backbone sees of a style image."""
-    seen = backbone_of(network), load_image(image).to(network.device)
+def style_of(
+    network: Network, image: Read, layers: tuple[str, ...], normalize: str, rows: int | None = None
+) -> Targets:
+    """What a backbone sees of a style image, in strips of so many rows."""
+    backbone, pixels = backbone_of(network), load_image(image).to(network.device)
     with spending("targets"):
-        return style_targets(*seen, layers, normalize)
+        return style_targets(backbone, pixels, layers, normalize, cut(backbone.reach, pixels.shape[2], rows))
+
+
+@lru_cache(maxsize=1)
+def need_of(network: Network, remembered: int) -> Need:
+    """What optimising the pixels of an image takes, by an optimiser that remembers so many images."""
+    backbone = backbone_of(network)
+    return need(backbone, remembered, max(SMALL, backbone.smallest_side), network.device)
 
 
 def network_of(config: Config, device: torch.device) -> tuple[Network, Backbone]:
@@ -118,8 +135,10 @@ def network_of(config: Config, device: torch.device) -> tuple[Network, Backbone]
     return network, backbone
 
 
-def objective_of(config: Config, backbone: Features, content: Targets, style: Targets) -> Objective:
-    """What a config minimises, against these targets."""
+def objective_of(
+    config: Config, backbone: Features, content: Targets, style: Targets, strips: Sequence[Strip] = WHOLE
+) -> Objective:
+    """What a config minimises, against these targets, of an image seen in strips."""
     return Objective(
         backbone,
         content,
@@ -128,6 +147,7 @@ def objective_of(config: Config, backbone: Features, content: Targets, style: Ta
         style_weight=config.style_weight,
         tv_weight=config.tv_weight,
         gram_normalize=config.style_loss.gram.value,
+        strips=strips,
     )
 
 
@@ -139,6 +159,11 @@ def make_optimizer(config: Any) -> Callable[[Iterable[nn.Parameter]], torch.opti
     # capturable: able to be part of a CUDA graph
     made = partial(torch.optim.Adam, lr=config.lr, betas=(config.beta1, config.beta2))
     return lambda parameters: made(own := list(parameters), capturable=own[0].is_cuda)
+
+
+def remembered(config: Any) -> int:
+    """Images that an optimiser remembers: the pairs of L-BFGS, the two means of Adam."""
+    return 2 * config.history if isinstance(config, Lbfgs) else 2
 
 
 def check_terms(config: Config) -> None:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from nst import samples
+from nst.backbones import Backbone
 from nst.builders.parts import (
     TERMS,
     Experiment,
@@ -18,8 +19,10 @@ from nst.builders.parts import (
     file_facts,
     load_image,
     make_optimizer,
+    need_of,
     network_of,
     objective_of,
+    remembered,
     style_of,
 )
 from nst.config import Config
@@ -27,8 +30,11 @@ from nst.errors import InputError
 from nst.files import version
 from nst.image import noise
 from nst.imagefile import load_cover
+from nst.memory import Need, Plan, free, plan, planned
+from nst.strips import cut
 from nst.tasks.task import stops
 from nst.tasks.transfer import Level, Transfer
+from nst.text import gigabytes
 
 
 def build_transfer(config: Config, device: torch.device) -> Experiment:
@@ -48,17 +54,20 @@ def build_transfer(config: Config, device: torch.device) -> Experiment:
         check_size(role, image, backbone)
     while len(scenes) < min(config.levels, config.steps):
         coarser = _scene(config, paths, terms, halvings=len(scenes))
-        seen = (coarser.canvas, *coarser.images.values())
-        if min(min(image.shape[2:]) for image in seen) < backbone.smallest_side:
+        shown = (coarser.canvas, *coarser.images.values())
+        if min(min(image.shape[2:]) for image in shown) < backbone.smallest_side:
             break
         scenes.insert(0, coarser)
+    height, width = scenes[-1].canvas.shape[2:]
+    seen = _plan(config, need_of(network, remembered(config.optimizer)), backbone, height, width, free(device))
+    config.strip = rows = seen.rows
     gram, layers = config.style_loss.gram.value, (tuple(config.content_layers), tuple(config.style_layers))
     levels = []
     for number, scene in enumerate(scenes, 1):
-        content = content_of(network, scene.read["content"], layers[0]) if "content" in terms else {}
-        style = style_of(network, scene.read["style"], layers[1], gram) if "style" in terms else {}
+        content = content_of(network, scene.read["content"], layers[0], rows) if "content" in terms else {}
+        style = style_of(network, scene.read["style"], layers[1], gram, rows) if "style" in terms else {}
         size = (scene.canvas.shape[2], scene.canvas.shape[3])
-        objective = objective_of(config, backbone, content, style)
+        objective = objective_of(config, backbone, content, style, cut(backbone.reach, size[0], rows))
         levels.append(Level(size, objective, until=config.steps * number // len(scenes)))
     first = scenes[0]
     pixels = first.canvas if config.init == terms[0] else _start(config, paths, *first.canvas.shape[2:])
@@ -73,8 +82,31 @@ def build_transfer(config: Config, device: torch.device) -> Experiment:
         task,
         inputs={role: file_facts(path) for role, path in paths.items()},
         weights={config.backbone.name.value: file_facts(backbone.weights)},
+        plan=seen,
+        lighter=f"size={max(height, width) // 2} or strip={(rows or height) // 4}",
         originals={role: scenes[-1].images[role] for role in terms},
     )
+
+
+def _plan(config: Config, need: Need, backbone: Backbone, height: int, width: int, available: float) -> Plan:
+    """How the image is seen: as the config says, or as the memory asks for.
+
+    Raises InputError for an image that does not fit in any strips.
+    """
+    if config.strip:
+        return planned(need, backbone.reach, height, width, config.strip)
+    found = plan(need, backbone.reach, height, width, available)
+    if found.bytes > available:
+        fits = longest = max(height, width)
+        while (
+            plan(need, backbone.reach, height * fits // longest, width * fits // longest, available).bytes > available
+        ):
+            fits = int(0.95 * fits)
+        raise InputError(
+            f"size: {width}×{height} pixels take {gigabytes(found.bytes)} even in strips, and {gigabytes(available)} "
+            f"are free; take size={fits}"
+        )
+    return found
 
 
 @dataclass

@@ -1,0 +1,59 @@
+"""An image seen in strips has the losses and the gradient of the image seen at once."""
+
+import pytest
+import torch
+import torchvision
+from safetensors.torch import save_file
+
+from nst.backbones import Backbone
+from nst.objective import Objective, content_targets, style_targets
+from nst.strips import cut
+
+LAYERS = {
+    "slim": ["conv4_1", "conv1_1", "conv3_2", "conv5_1"],
+    "vgg19": ["relu2_2", "relu1_1", "pool1", "relu2_1"],
+    "squeezenet": ["fire5", "conv1", "pool1", "fire9"],  # its pooling rounds up, its first layers do not pad
+}
+"""Network → the layer that keeps the content, and those of the style."""
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str | None]:
+    """Network → a file of chance's weights, but for the embedded one."""
+    torch.manual_seed(0)
+    vgg = torchvision.models.vgg19(weights=None).features[:9]
+    of = {
+        "vgg19": {f"features.{name}": value for name, value in vgg.state_dict().items()},
+        "squeezenet": torchvision.models.squeezenet1_0(weights=None).state_dict(),
+    }
+    paths: dict[str, str | None] = {"slim": None}
+    for name, state in of.items():
+        path = tmp_path_factory.mktemp("weights") / f"{name}.safetensors"
+        save_file(state, path)
+        paths[name] = str(path)
+    return paths
+
+
+@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize(("height", "rows"), [(200, 64), (193, 48), (208, 16), (100, 200)])
+def test_the_gradient_is_that_of_the_image_seen_at_once(
+    name: str, height: int, rows: int, weights: dict[str, str | None]
+) -> None:
+    torch.manual_seed(0)
+    backbone = Backbone(name, LAYERS[name], weights[name], padding="reflect" if rows == 48 else "zeros")
+    content_layers, style_layers = LAYERS[name][:1], LAYERS[name][1:]
+    content, style, image = (torch.rand(1, 3, tall, 70) for tall in (height, height + 25, height))
+
+    def slope(rows: int | None) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+        strips, of_style = (cut(backbone.reach, tall, rows) for tall in (height, height + 25))
+        assert (len(strips) > 1) == (rows is not None and rows < height)
+        kept = content_targets(backbone, content, content_layers, strips)
+        matched = style_targets(backbone, style, style_layers, strips=of_style)
+        objective = Objective(backbone, kept, matched, 1.0, 1e6, 5.0, strips=strips)
+        pixels = image.clone().requires_grad_()
+        terms = objective(pixels)
+        return terms, torch.autograd.grad(terms["total"], pixels)[0]
+
+    (at_once, whole), (in_strips, parts) = slope(None), slope(rows)
+    torch.testing.assert_close(in_strips, at_once, rtol=1e-5, atol=0)
+    assert (parts - whole).abs().max() < 1e-4 * whole.abs().max()
