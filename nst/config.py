@@ -256,10 +256,10 @@ class Config:
         None, "passes over the images that a generator is trained on, in place of steps", at_least=1
     )
     size: int | None = key(384, "longest side of the result, pixels; null: the image's own", at_least=1, at_most=16384)
-    levels: int = key(
-        1,
+    levels: int | None = key(
+        None,
         "of transfer, texture and reconstruct: sizes painted at, each half the next, for equal shares of the steps; "
-        "at most what the layers fit",
+        "at most what the layers fit; null: 2, or 1 if the smaller size would be under 192 px",
         at_least=1,
         at_most=8,
     )

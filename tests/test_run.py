@@ -184,19 +184,20 @@ def test_a_picture_is_laid_out_small_and_finished_large(nst: Door) -> None:
         assert result.pixels().shape == (64, 64, 3)
         return [max(pixels(path).shape) for path in sorted((result.folder / "progress").iterdir())]
 
-    assert sides("content=astronaut") == [32, 32, 64, 64]
-    assert sides("content=astronaut", "levels=1") == [64] * 4
+    assert sides("content=astronaut") == [64] * 4
+    assert sides("content=astronaut", "levels=2") == [32, 32, 64, 64]
     assert sides("content=astronaut", "levels=3") == [16, 32, 64, 64]
     deepest = "style_layers=[conv_5]"  # needs 32 pixels a side
     assert sides("content=astronaut", "levels=3", deepest) == [32, 32, 64, 64]
-    texture = ("mode=texture", "style=swirl", "content_layers=[]", deepest)
+    texture = ("mode=texture", "style=swirl", "content_layers=[]", deepest, "levels=2")
     assert sides(*texture) == [32, 32, 64, 64]
     small = nst(*SMALL, *texture, "size=40", "style_size=128")  # half of the canvas is too small, of the style is not
     assert small.pixels().shape == (40, 40, 3)
+    assert [nst(*SMALL, "steps=2", f"size={size}").record["config"]["levels"] for size in (383, 384)] == [1, 2]
 
 
 def test_seen_in_strips_the_picture_is_the_same(nst: Door) -> None:
-    arguments = (*SMALL, "content=astronaut", "size=96", "layers=classroom", "levels=1", "steps=3")
+    arguments = (*SMALL, "content=astronaut", "size=96", "layers=classroom", "steps=3")
     at_once, in_strips = nst(*arguments), nst(*arguments, "strip=32")
     assert (at_once.record["memory"]["strips"], in_strips.record["memory"]["strips"]) == (1, 3)
     assert np.abs(at_once.pixels().astype(int) - in_strips.pixels()).max() <= 1
@@ -207,7 +208,7 @@ def test_seen_in_strips_the_picture_is_the_same(nst: Door) -> None:
 def test_an_image_too_large_for_the_memory_is_seen_in_strips_or_refused(
     nst: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    arguments = (*SMALL, "size=128", "levels=1", "content=astronaut")
+    arguments = (*SMALL, "size=128", "content=astronaut")
     needed = nst(*arguments).record["memory"]["estimated_mb"] * 1e6
     monkeypatch.setattr("nst.builders.pixels.free", lambda device: 0.95 * needed)
     tight = nst(*arguments)
@@ -280,7 +281,7 @@ def test_a_run_resumed_from_a_checkpoint_ends_where_the_whole_one_does(
 def test_a_signal_closes_the_record_and_the_run_goes_on_from_there(
     sent: signal.Signals, nst: Door, tmp_path: Path
 ) -> None:
-    small = (*SMALL, "init=noise", "levels=1")  # two levels would each have their share of the steps
+    small = (*SMALL, "init=noise")
     command = [sys.executable, "-m", "nst.run", *small, "steps=100000", "hydra.run.dir=stopped"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     while not (tmp_path / "stopped" / "losses.csv").exists():

@@ -36,6 +36,9 @@ from nst.tasks.task import stops
 from nst.tasks.transfer import Level, Transfer
 from nst.text import gigabytes
 
+COARSEST = 192
+"""Pixels of the longest side that a level of its own is worth: at half of 256 px a style runs over faces."""
+
 
 def build_transfer(config: Config, device: torch.device) -> Experiment:
     """mode=transfer, and reconstruct and texture, which use one of its two terms."""
@@ -52,28 +55,30 @@ def build_transfer(config: Config, device: torch.device) -> Experiment:
     scenes = [_scene(config, paths, terms)]
     for role, image in {**scenes[0].images, "image": scenes[0].canvas}.items():
         check_size(role, image, backbone)
-    while len(scenes) < min(config.levels, config.steps):
+    levels = config.levels or (2 if max(scenes[0].canvas.shape) >= 2 * COARSEST else 1)
+    while len(scenes) < min(levels, config.steps):
         coarser = _scene(config, paths, terms, halvings=len(scenes))
         shown = (coarser.canvas, *coarser.images.values())
         if min(min(image.shape[2:]) for image in shown) < backbone.smallest_side:
             break
         scenes.insert(0, coarser)
+    config.levels = len(scenes)
     height, width = scenes[-1].canvas.shape[2:]
     seen = _plan(config, need_of(network, remembered(config.optimizer)), backbone, height, width, free(device))
     config.strip = rows = seen.rows
     gram, layers = config.style_loss.gram.value, (tuple(config.content_layers), tuple(config.style_layers))
-    levels = []
+    painted = []
     for number, scene in enumerate(scenes, 1):
         content = content_of(network, scene.read["content"], layers[0], rows) if "content" in terms else {}
         style = style_of(network, scene.read["style"], layers[1], gram, rows) if "style" in terms else {}
         size = (scene.canvas.shape[2], scene.canvas.shape[3])
         objective = objective_of(config, backbone, content, style, cut(backbone.reach, size[0], rows))
-        levels.append(Level(size, objective, until=config.steps * number // len(scenes)))
+        painted.append(Level(size, objective, until=config.steps * number // len(scenes)))
     first = scenes[0]
     pixels = first.canvas if config.init == terms[0] else _start(config, paths, *first.canvas.shape[2:])
     task = Transfer(
         pixels.to(device),
-        levels,
+        painted,
         make_optimizer(config.optimizer),
         config.range_weight,
         stops(config.steps, config.tracking.loss_every, config.tracking.image_every),
