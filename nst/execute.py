@@ -29,7 +29,7 @@ from nst.progress import Progress
 from nst.record import Record, Recorder, device_facts, peak_memory_mb
 from nst.tasks.task import Task
 from nst.text import gigabytes, say
-from nst.tracking import NoTracker, Tracker, WandbTracker, require_wandb
+from nst.tracking import NoTracker, Tracker, WandbTracker, require_wandb, start_wandb
 
 LENGTH = ("steps", "epochs")
 MAY_DIFFER = (
@@ -48,8 +48,9 @@ def execute(config: Config, folder: Path, labels: Labels, began: float) -> dict[
     picture so far saved, when the run is interrupted.
     """
     _quieten()
-    if config.tracking.name is TrackerName.wandb:
+    if _tracks(config):
         require_wandb()
+        start_wandb()
     seed_everything(config.seed, verbose=False)
     trainer = _trainer(config, alone=labels.sweep is None)
     device = trainer.strategy.root_device
@@ -193,9 +194,13 @@ def _trainer(config: Config, alone: bool) -> Trainer:
         raise InputError(f"trainer: {one_line(error)}") from None
 
 
+def _tracks(config: Config) -> bool:
+    return config.tracking.name is TrackerName.wandb and os.environ.get("WANDB_MODE") != "disabled"
+
+
 def _tracker(config: Config, resolved: dict[str, Any], name: str, folder: Path, sweep: Path | None) -> Tracker:
     tracking = config.tracking
-    if tracking.name is TrackerName.none or os.environ.get("WANDB_MODE") == "disabled":
+    if not _tracks(config):
         return NoTracker()
     return WandbTracker(
         tracking.mode.value,

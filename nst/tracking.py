@@ -6,8 +6,10 @@ import shlex
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Thread
 from typing import Any, Protocol
 
 from nst.errors import InputError
@@ -54,6 +56,18 @@ def require_wandb() -> None:
     """Raise InputError if wandb is not installed."""
     if find_spec("wandb") is None:
         raise InputError("tracking=wandb: wandb is not installed; pip install wandb, or tracking=none")
+
+
+def start_wandb() -> None:
+    """Import W&B and start its service in a thread, while other things are made ready. Trouble shows later."""
+
+    def start() -> None:
+        with suppress(Exception):
+            import wandb
+
+            wandb.setup()
+
+    Thread(target=start).start()
 
 
 class WandbTracker:
