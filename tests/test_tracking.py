@@ -69,7 +69,7 @@ def group(sweep: Path) -> dict[str, tuple[dict[str, Any], Path]]:
 
 
 def test_a_sweep_is_one_group_of_runs_and_a_report_of_them(nst: Door, tmp_path: Path) -> None:
-    nst("-m", *TRACKED, "style_weight=1e3,1e9", "tracking.tags=[mine]", "steps=1", "hydra.sweep.dir=sweeps/today")
+    nst("-m", *TRACKED, "style_weight=1e3,1e9", "tracking.tags=[mine]", "steps=4", "hydra.sweep.dir=sweeps/today")
     runs = group(tmp_path / "sweeps" / "today")
     assert set(runs) == {"transfer style_weight=1e3", "transfer style_weight=1e9", "report"}
     assert {run["run_group"] for run, _ in runs.values()} == {"sweeps_today"}
