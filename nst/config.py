@@ -181,7 +181,10 @@ class Trainer:
         1, "processes on each machine that train together; null: one a GPU; of mode=train", at_least=1
     )
     machines: int = key(1, "machines that train together; of mode=train", at_least=1)
-    precision: Precision = key(Precision.float32, "bfloat16 is faster on a GPU; of mode=train")
+    precision: Precision = key(
+        Precision.float32,
+        "of the networks, in modes that optimise: bfloat16 is faster on a GPU, and on a processor with AMX",
+    )
     checkpoint_minutes: float = key(1.0, "minutes between checkpoints: what a killed run loses at most", above=0)
 
 

@@ -31,6 +31,7 @@ from nst.tasks.task import Task
 from nst.text import gigabytes, say
 from nst.tracking import NoTracker, Tracker, WandbTracker, require_wandb, start_wandb
 
+OPTIMISING = (Mode.transfer, Mode.reconstruct, Mode.texture, Mode.train, Mode.distill)
 LENGTH = ("steps", "epochs")
 MAY_DIFFER = (
     *("resume", "tracking", "question", "minimise", "data.workers", "strip"),
@@ -169,8 +170,8 @@ def _trainer(config: Config, alone: bool) -> Trainer:
     several = settings.processes != 1 or settings.machines != 1
     if several and config.mode is not Mode.train:
         raise InputError(f"mode={config.mode.value}: takes one process; only mode=train takes more")
-    if settings.precision is not Precision.float32 and config.mode not in (Mode.train, Mode.distill):
-        raise InputError(f"mode={config.mode.value}: takes float32; only mode=train and mode=distill take others")
+    if settings.precision is not Precision.float32 and config.mode not in OPTIMISING:
+        raise InputError(f"mode={config.mode.value}: takes float32; only modes that optimise take others")
     if several and not alone:
         raise InputError("trainer=ddp: not in a sweep, whose jobs take one process each; run them one by one")
     try:
