@@ -70,5 +70,5 @@ def test_an_unknown_stage_is_refused_in_one_line(
 ) -> None:
     assert bench("stepz") == 2
     said = capsys.readouterr().err
-    assert said == "nst: no stage 'stepz'; the stages are steps, answers, start, sweep, generator\n"
+    assert said == "nst: no stage 'stepz'; the stages are steps, descents, answers, start, sweep, generator\n"
     assert not list(tmp_path.iterdir())

@@ -33,6 +33,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=_positive, nargs="+", default=[256, 512, 1024], help="pixels a side")
     parser.add_argument("--backbones", nargs="+", default=["vgg19", "slim"], choices=["vgg19", "slim"])
     parser.add_argument("--optimizers", nargs="+", default=["lbfgs", "adam"], choices=["lbfgs", "adam"])
+    parser.add_argument("--precisions", nargs="+", choices=["float32", "bfloat16"], help="float32; on a GPU both")
     parser.add_argument("--repeats", type=_positive, default=3, help="how often everything is measured, in turns")
     parser.add_argument("--seconds", type=float, default=5, help="how long a loop is clocked each time")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", choices=["cpu", "cuda"])
@@ -85,6 +86,7 @@ def _measure(given: argparse.Namespace) -> tuple[str, list[Facts]]:
         sizes=given.sizes,
         backbones=given.backbones,
         optimizers=given.optimizers,
+        precisions=given.precisions or ["float32", "bfloat16"][: 2 if given.device == "cuda" else 1],
         repeats=given.repeats,
         seconds=given.seconds,
         measure=measure,
@@ -101,6 +103,8 @@ def _positive(text: str) -> int:
 
 
 def _short(value: object) -> str:
+    if isinstance(value, list):
+        return f"… {_short(value[-1])}" if value else ""
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 

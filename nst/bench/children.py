@@ -31,9 +31,9 @@ def python(*arguments: str | Path, status: int = 0, environment: Mapping[str, st
     return done.stdout, seconds
 
 
-def loop(*arguments: str | Path) -> dict[str, Any]:
-    """What `python -m nst.bench.loops` measured."""
-    printed, _ = python("-m", "nst.bench.loops", *arguments)
+def told(module: str, *arguments: str | Path) -> dict[str, Any]:
+    """What a module of this package, run by itself, measured."""
+    printed, _ = python("-m", f"nst.bench.{module}", *arguments)
     facts: dict[str, Any] = json.loads(printed)
     return facts
 

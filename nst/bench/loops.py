@@ -83,12 +83,14 @@ def textbook(content: Tensor, style: Tensor, weights: Path, optimizer: str) -> C
 def floor(content: Tensor, backbone: Backbone) -> Callable[[], None]:
     """One step of the arithmetic alone: a frozen network to its deepest layer, and back to the image."""
     image = content.clone().requires_grad_()
-    with torch.no_grad():
-        gradients = [torch.ones_like(features) for features in backbone(image).values()]
+    gradients: list[Tensor] = []
 
     def step() -> None:
         image.grad = None
-        torch.autograd.backward(list(backbone(image).values()), gradients)
+        seen = list(backbone(image).values())
+        if not gradients:
+            gradients.extend(map(torch.ones_like, seen))
+        torch.autograd.backward(seen, gradients)
 
     return step
 
@@ -123,6 +125,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--optimizer", choices=["lbfgs", "adam"], default="lbfgs")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32", help="of the floor")
     parser.add_argument("--seconds", type=float, default=5)
     given = parser.parse_args()
     device = torch.device(given.device)
@@ -133,7 +136,8 @@ def main() -> None:
         weights = str(given.weights) if given.weights else None
         padding = "reflect" if given.backbone == "slim" else "zeros"  # as conf/backbone has them
         step = floor(content, Backbone(given.backbone, [*CONTENT, *STYLE], weights, padding=padding).to(device))
-    taken = clocked(step, device, given.seconds)
+    with torch.autocast(device.type, torch.bfloat16, enabled=given.precision == "bfloat16"):
+        taken = clocked(step, device, given.seconds)
     json.dump({"seconds": taken, "peak_memory_mb": peak_memory_mb(device)}, sys.stdout)
 
 

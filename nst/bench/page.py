@@ -19,7 +19,7 @@ from nst.report.template import fill
 Medians = dict[tuple[Any, ...], float]
 Table = tuple[list[str], list[list[str]]]
 """Columns and rows."""
-SUBJECT = ("loop", "backbone", "optimizer", "size")
+SUBJECT = ("loop", "backbone", "optimizer", "precision", "size")
 
 
 def write(measured: Sequence[Facts], machine: str, command: str, folder: Path) -> dict[str, Path]:
@@ -32,6 +32,7 @@ def write(measured: Sequence[Facts], machine: str, command: str, folder: Path) -
         "From the shell to the end of the first step": _start_table(measured),
         "Everything else": _others_table(measured),
     }
+    tables["Loss against seconds"] = _descents_table(measured)
     told = {title: markdown(*table) for title, table in tables.items() if table[1]}
     text = fill("speed.md", machine=machine, command=command, tables=told, finding=finding(folder))
     steps = [facts for facts in measured if "loop" in facts]
@@ -39,6 +40,7 @@ def write(measured: Sequence[Facts], machine: str, command: str, folder: Path) -
     files = {folder / "README.md": text.encode(), folder / "steps.csv": encode_csv(columns, steps)}
     files |= {
         folder / "steps.svg": _plot(measured),
+        folder / "descents.svg": _plot_descents(measured),
         folder.parent / "README.md": gather(folder.parent, {folder.name: text}).encode(),
     }
     for path, content in files.items():
@@ -69,21 +71,47 @@ def _ratio(measured: Sequence[Facts], above: Mapping[str, Any], below: Mapping[s
 def _steps_table(measured: Sequence[Facts]) -> Table:
     seconds, memory = (medians(measured, value, *SUBJECT) for value in ("seconds", "peak_memory_mb"))
     rows = []
-    for loop, backbone, optimizer, size in sorted(seconds, key=lambda key: (key[3], key[1] != "vgg19", key[2])):
+    for loop, backbone, optimizer, precision, size in sorted(
+        seconds, key=lambda key: (key[4], key[1] != "vgg19", key[3] != "float32", key[2])
+    ):
         if loop != "nst":
             continue
         subjects = [
-            ("textbook", "vgg19", optimizer, size),
-            ("floor", backbone, "", size),
-            (loop, backbone, optimizer, size),
+            ("textbook", "vgg19", optimizer, "float32", size),
+            ("floor", backbone, "", precision, size),
+            (loop, backbone, optimizer, precision, size),
         ]
         times = [f"{seconds[key]:.3g}" if key in seconds else "" for key in subjects]
         peaks = [f"{memory[key]:.0f}" if key in memory else "" for key in subjects]
         textbook, floor, nst = (dict(zip(SUBJECT, key, strict=True)) for key in subjects)
         ratios = [_ratio(measured, nst, floor), _ratio(measured, textbook, nst)]
-        rows.append([str(size), backbone, optimizer, *times, *ratios, *peaks])
-    columns = ["size", "backbone", "optimizer", *("textbook, s", "floor, s", "nst, s", "nst ÷ floor", "textbook ÷ nst")]
+        rows.append([str(size), backbone, optimizer, precision, *times, *ratios, *peaks])
+    columns = [
+        "size",
+        "backbone",
+        "optimizer",
+        "precision",
+        *("textbook, s", "floor, s", "nst, s", "nst ÷ floor", "textbook ÷ nst"),
+    ]
     return [*columns, *(f"{loop}, MB" for loop in ("textbook", "floor", "nst"))], rows
+
+
+def _descents_table(measured: Sequence[Facts]) -> Table:
+    """The total loss that was reached in some seconds, the median over the repeats."""
+    descents = [facts for facts in measured if "descent" in facts]
+    longest = max((facts["curve"][-1][0] for facts in descents), default=0.0)
+    looks = [longest / share for share in (8, 4, 2, 1)]
+    rows = []
+    for name in dict.fromkeys(facts["descent"] for facts in descents):
+        curves = [facts["curve"] for facts in descents if facts["descent"] == name]
+        reached = [[_reached(curve, seconds) for curve in curves] for seconds in looks]
+        rows.append([name, *("" if None in each else f"{statistics.median(each):.3g}" for each in reached)])  # type: ignore[type-var]
+    return ["optimiser", *(f"after {seconds:.2g} s" for seconds in looks)], rows
+
+
+def _reached(curve: Sequence[tuple[float, int, float]], seconds: float) -> float | None:
+    """The loss at the last look before so many seconds; None before the first."""
+    return next((loss for clock, _, loss in reversed(curve) if clock <= seconds), None)
 
 
 def _start_table(measured: Sequence[Facts]) -> Table:
@@ -123,7 +151,25 @@ def _plot(measured: Sequence[Facts]) -> bytes:
                 panel.plot(*zip(*sorted(line), strict=True), marker="o", linewidth=1.5, label=label)
             panel.set(title=title, xlabel="pixels a side", xscale="log", yscale="log")
             panel.grid(alpha=0.25, which="both")
-        figure.legend(*panel.get_legend_handles_labels(), loc="outside right upper", frameon=False)
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+        return _svg(figure, panel)
+
+
+def _plot_descents(measured: Sequence[Facts]) -> bytes:
+    """Total loss against seconds, an SVG file."""
+    descents = [facts for facts in measured if "descent" in facts and facts["repeat"] == 0]
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(7, 3.8), layout="constrained")
+        panel = figure.subplots()
+        for facts in descents:
+            seconds, _, losses = zip(*facts["curve"], strict=True)
+            panel.plot(seconds, losses, marker="o" if len(losses) == 1 else None, label=facts["descent"])
+        panel.set(title="total loss", xlabel="seconds", xscale="log", yscale="log")
+        panel.grid(alpha=0.25, which="both")
+        return _svg(figure, panel)
+
+
+def _svg(figure: Figure, panel: Any) -> bytes:
+    figure.legend(*panel.get_legend_handles_labels(), loc="outside right upper", frameon=False)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     return buffer.getvalue()

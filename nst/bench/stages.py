@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
-from nst.bench.children import chunks, loop, python, run
+from nst.bench.children import chunks, python, run, told
+from nst.bench.descents import OPTIMIZERS
 from nst.errors import REFUSED
 
 Facts = dict[str, Any]
@@ -19,6 +20,8 @@ Measure = Callable[[Facts, Callable[[], Facts]], Facts]
 """Takes the facts that name a measurement and the function that takes it; returns both facts, kept or fresh."""
 CHUNKS = 4
 """Chunks of steps of a clocked run; the first is not counted."""
+DESCENT = 384
+"""Pixels a side of the image that optimisers are compared on."""
 JOBS = 6
 """Of the sweep whose jobs are clocked."""
 
@@ -35,6 +38,7 @@ class Bench:
     sizes: list[int]
     backbones: list[str]
     optimizers: list[str]
+    precisions: list[str]
     repeats: int
     seconds: float
     """How long each loop is clocked."""
@@ -43,6 +47,11 @@ class Bench:
     @property
     def trainer(self) -> str:
         return f"trainer={'gpu' if self.device == 'cuda' else 'cpu'}"
+
+    def pictures(self, size: int) -> list[str]:
+        """The arguments of a loop over these pictures."""
+        given = ["--content", str(self.content), "--style", str(self.style), "--size", str(size)]
+        return [*given, "--device", self.device]
 
     def weights(self, backbone: str) -> list[str]:
         return [f"backbone.weights={self.vgg19}"] if backbone == "vgg19" else []
@@ -63,35 +72,57 @@ def steps(bench: Bench) -> None:
     for repeat in range(bench.repeats):
         for size in bench.sizes:
             subject = {"size": size, "repeat": repeat}
-            common = ["--content", str(bench.content), "--style", str(bench.style), "--size", str(size)]
-            common += ["--device", bench.device, "--seconds", str(bench.seconds)]
+            common = [*bench.pictures(size), "--seconds", str(bench.seconds)]
             for optimizer in bench.optimizers:
-                named = {"loop": "textbook", "backbone": "vgg19", "optimizer": optimizer}
+                named = {"loop": "textbook", "backbone": "vgg19", "optimizer": optimizer, "precision": "float32"}
                 arguments = ["textbook", *common, "--weights", str(bench.vgg19), "--optimizer", optimizer]
                 bench.measure(named | subject, partial(_loop, arguments))
-            for backbone in bench.backbones:
-                named = {"loop": "floor", "backbone": backbone, "optimizer": ""}
+            for backbone, precision in product(bench.backbones, bench.precisions):
+                of = {"backbone": backbone, "precision": precision} | subject
                 weights = ["--weights", str(bench.vgg19)] if backbone == "vgg19" else []
-                told = bench.measure(
-                    named | subject, partial(_loop, ["floor", *common, "--backbone", backbone, *weights])
-                )
-                every = max(1, min(10, round(bench.seconds / CHUNKS / told["seconds"])))
+                arguments = ["floor", *common, "--backbone", backbone, "--precision", precision, *weights]
+                floor = bench.measure({"loop": "floor", "optimizer": ""} | of, partial(_loop, arguments))
+                every = max(1, min(10, round(bench.seconds / CHUNKS / floor["seconds"])))
                 for optimizer in bench.optimizers:
-                    named = {"loop": "nst", "backbone": backbone, "optimizer": optimizer}
-                    take = partial(_clocked, bench, size, backbone, optimizer, every)
-                    bench.measure(named | subject, take)
+                    take = partial(_clocked, bench, size, backbone, optimizer, precision, every)
+                    bench.measure({"loop": "nst", "optimizer": optimizer} | of, take)
 
 
 def _loop(arguments: list[str]) -> Facts:
-    told = loop(*arguments)
-    return told | {"seconds": statistics.median(told["seconds"])}
+    measured = told("loops", *arguments)
+    return measured | {"seconds": statistics.median(measured["seconds"])}
 
 
-def _clocked(bench: Bench, size: int, backbone: str, optimizer: str, every: int) -> Facts:
-    overrides = ["levels=1", f"optimizer={optimizer}", f"steps={CHUNKS * every}", f"tracking.loss_every={every}"]
+def _clocked(bench: Bench, size: int, backbone: str, optimizer: str, precision: str, every: int) -> Facts:
+    overrides = [
+        "levels=1",
+        f"optimizer={optimizer}",
+        f"trainer.precision={precision}",
+        f"steps={CHUNKS * every}",
+        f"tracking.loss_every={every}",
+    ]
     folder = bench.folder(f"{backbone}_{optimizer}_{size}")
     record = run(folder, *bench.transfer(size, backbone, *overrides))
     return {"seconds": statistics.median(chunks(folder)), "peak_memory_mb": record["timings"]["peak_memory_mb"]}
+
+
+def descents(bench: Bench) -> None:
+    """The loss that each optimiser reaches in so many seconds, with slim; nst's own, at two sizes too."""
+    size = min(DESCENT, *bench.sizes)
+    for repeat in range(bench.repeats):
+        for optimizer in OPTIMIZERS:
+            arguments = [optimizer, *bench.pictures(size), "--seconds", str(4 * bench.seconds)]
+            subject = {"descent": optimizer, "size": size, "repeat": repeat}
+            bench.measure(subject, partial(told, "descents", *arguments))
+        for levels in (1, 2):
+            subject = {"descent": f"nst, {levels} × {100 // levels} steps", "size": size, "repeat": repeat}
+            bench.measure(subject, partial(_painted, bench, size, levels))
+
+
+def _painted(bench: Bench, size: int, levels: int) -> Facts:
+    folder = bench.folder(f"painted_{levels}")
+    record = run(folder, *bench.transfer(size, "slim", f"levels={levels}", "steps=100"))
+    return {"curve": [(record["timings"]["steps_seconds"], 100, record["losses"]["loss/total"])]}
 
 
 def answers(bench: Bench) -> None:
@@ -169,4 +200,6 @@ def _stylise(bench: Bench, trained: Path, size: int) -> Facts:
     return {"milliseconds": record["timings"]["median_milliseconds"]}
 
 
-STAGES: dict[str, Callable[[Bench], None]] = {each.__name__: each for each in (steps, answers, start, sweep, generator)}
+STAGES: dict[str, Callable[[Bench], None]] = {
+    each.__name__: each for each in (steps, descents, answers, start, sweep, generator)
+}
