@@ -22,6 +22,10 @@ def key(
     return field(default=default, metadata=metadata)
 
 
+LEAST_STRIP = 32
+"""Rows; the last strip of an image may have half of them, which every network's first layers can be read from."""
+
+
 class Mode(Enum):
     """What is optimised, against what."""
 
@@ -82,7 +86,10 @@ class Colours(Enum):
 
 
 class Precision(Enum):
-    """What a network is trained in; the Gram matrix stays in float32."""
+    """What networks compute in; Gram matrices and optimisers stay in float32.
+
+    On a GPU, torch takes convolutions of float32 in TF32.
+    """
 
     float32 = "float32"
     bfloat16 = "bfloat16"
@@ -270,7 +277,7 @@ class Config:
         None,
         "of transfer, texture and reconstruct: rows of the image that are seen at a time, for less memory and the same "
         "result; null: all that the memory holds",
-        at_least=16,
+        at_least=LEAST_STRIP,
     )
     style_size: int | None = key(
         None, "longest side of the style image, pixels; null: as size", at_least=1, at_most=16384

@@ -51,9 +51,10 @@ def execute(config: Config, folder: Path, labels: Labels, began: float) -> dict[
     _quieten()
     if _tracks(config):
         require_wandb()
-        start_wandb()
     seed_everything(config.seed, verbose=False)
     trainer = _trainer(config, alone=labels.sweep is None)
+    if _tracks(config) and trainer.is_global_zero:
+        start_wandb()
     device = trainer.strategy.root_device
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
@@ -248,3 +249,4 @@ def _quieten() -> None:
     for name in ("pytorch_lightning", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="pytorch_lightning")
+    warnings.filterwarnings("ignore", message=".*capturable=True")  # of the steps before a CUDA graph is recorded

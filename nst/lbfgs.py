@@ -15,6 +15,8 @@ SUFFICIENT = 1e-4
 """Of the decrease that the slope promises, what a step must bring (Nocedal & Wright 2006, eq. 3.4)."""
 SHORTEST, LONGEST = 0.1, 0.5
 """Bounds of the factor that shortens a step which did not bring it (Nocedal & Wright 2006, section 3.5)."""
+CURVED = 1e-6
+"""Cosine of the angle between a step and the change of the gradient, below which it is made of rounding errors."""
 GIVEN_UP = 1e-3
 """Share of a whole step below which a direction is given up, and all that it was made from."""
 
@@ -31,7 +33,7 @@ class LBFGS(Optimizer):
     lr: length of a whole step, in units of the quasi-Newton step. history: how many pairs are kept.
     """
 
-    def __init__(self, parameters: Iterable[nn.Parameter], lr: float = 1.0, history: int = 20) -> None:
+    def __init__(self, parameters: Iterable[nn.Parameter], lr: float, history: int) -> None:
         super().__init__(parameters, {"lr": lr, "history": history})
         if len(self.param_groups[0]["params"]) != 1:
             raise InputError("optimizer=lbfgs: it is for one image; take optimizer=adam for a network")
@@ -43,34 +45,22 @@ class LBFGS(Optimizer):
         closure: computes the parameter's gradient and returns figures (N,), of which the first is minimised.
         """
         (parameter,) = self.param_groups[0]["params"]
-        lr, state = self.param_groups[0]["lr"], self.state[parameter]
+        state = self.state[parameter]
         if not state:
-            self._begin(parameter, closure)
+            figures, gradient = _evaluate(parameter, closure)
+            with _exactly(parameter):
+                self._begin(state, figures, gradient)
         begun, here = state["figures"].clone(), parameter.clone()
         moved = state["length"] * state["direction"]
         parameter.add_(moved.view_as(parameter))
         figures, gradient = _evaluate(parameter, closure)
-
-        risen, promised = figures[0] - begun[0], state["length"] * state["slope"]
-        taken = risen <= SUFFICIENT * promised  # never, of a loss that is no number
+        with _exactly(parameter):
+            taken = self._judge(state, moved, figures, gradient)
         _choose(taken, parameter, here)
-        self._remember(state, moved, gradient - state["gradient"], taken)
-        shorter = (promised / (2 * (promised - risen))).nan_to_num(SHORTEST).clamp(SHORTEST, LONGEST)
-        length = state["length"] * shorter
-        given_up = ~taken & (length < GIVEN_UP * lr) & (state["held"].sum() > 0)
-        state["held"].mul_(~given_up)
-
-        turned = taken | given_up
-        _choose(~taken, state["figures"], figures)
-        _choose(~taken, state["gradient"], gradient)
-        _choose(~turned, state["direction"], _direction(state))
-        state["length"].copy_(torch.where(turned, lr, length))
-        state["slope"].copy_(state["gradient"] @ state["direction"])
         return begun
 
-    def _begin(self, parameter: nn.Parameter, closure: Callable[[], Tensor]) -> None:
-        figures, gradient = _evaluate(parameter, closure)
-        history, zeros, state = self.param_groups[0]["history"], gradient.new_zeros, self.state[parameter]
+    def _begin(self, state: dict[str, Any], figures: Tensor, gradient: Tensor) -> None:
+        history, zeros = self.param_groups[0]["history"], gradient.new_zeros
         # all of one floating type, as load_state_dict would make them
         state |= {
             "figures": figures.clone(),
@@ -85,20 +75,39 @@ class LBFGS(Optimizer):
         state["direction"] = _direction(state)
         state["slope"] = state["gradient"] @ state["direction"]
 
-    @staticmethod
-    def _remember(state: dict[str, Any], step: Tensor, change: Tensor, taken: Tensor) -> None:
-        """Put a pair in the place of the oldest, if it was taken and the loss curves upwards along it."""
-        history, row = len(state["held"]), state["next"].long()
-        kept = taken & (step @ change > 0)
-        for place, new in ((row, step), (row + history, change)):
-            old = state["pairs"].index_select(0, place)
-            state["pairs"].index_copy_(0, place, torch.where(kept, new, old))
-        products = (state["pairs"] @ change).view(2, history, 1)
-        for name, column in zip(("sy", "yy"), products, strict=True):
-            state[name].index_copy_(1, row, torch.where(kept, column, state[name].index_select(1, row)))
-        state["yy"].index_copy_(0, row, state["yy"].index_select(1, row).T)
-        state["held"].index_copy_(0, row, torch.maximum(state["held"][row], kept.float()))
-        state["next"].copy_((state["next"] + kept) % history)
+    def _judge(self, state: dict[str, Any], moved: Tensor, figures: Tensor, gradient: Tensor) -> Tensor:
+        """Take the point that was tried, or leave it, and choose the next. Returns whether it was taken."""
+        lr = self.param_groups[0]["lr"]
+        risen, promised = figures[0] - state["figures"][0], state["length"] * state["slope"]
+        taken = (risen <= SUFFICIENT * promised) & (promised <= 0)  # never, where the loss is no number
+        _remember(state, moved, gradient - state["gradient"], taken)
+        shorter = (promised / (2 * (promised - risen))).nan_to_num(SHORTEST).clamp(SHORTEST, LONGEST)
+        length = state["length"] * shorter
+        given_up = ~taken & (length < GIVEN_UP * lr) & (state["held"].sum() > 0)
+        state["held"].mul_(~given_up)
+
+        turned = taken | given_up
+        _choose(~taken, state["figures"], figures)
+        _choose(~taken, state["gradient"], gradient)
+        _choose(~turned, state["direction"], _direction(state))
+        state["length"].copy_(torch.where(turned, lr, length))
+        state["slope"].copy_(state["gradient"] @ state["direction"])
+        return taken
+
+
+def _remember(state: dict[str, Any], step: Tensor, change: Tensor, taken: Tensor) -> None:
+    """Put a pair in the place of the oldest, if it was taken and the loss curves upwards along it."""
+    history, row = len(state["held"]), state["next"].long()
+    kept = taken & (step @ change > CURVED * step.norm() * change.norm())
+    for place, new in ((row, step), (row + history, change)):
+        old = state["pairs"].index_select(0, place)
+        state["pairs"].index_copy_(0, place, torch.where(kept, new, old))
+    products = (state["pairs"] @ change).view(2, history, 1)
+    for name, column in zip(("sy", "yy"), products, strict=True):
+        state[name].index_copy_(1, row, torch.where(kept, column, state[name].index_select(1, row)))
+    state["yy"].index_copy_(0, row, state["yy"].index_select(1, row).T)
+    state["held"].index_copy_(0, row, torch.maximum(state["held"][row], kept.float()))
+    state["next"].copy_((state["next"] + kept) % history)
 
 
 def _evaluate(parameter: nn.Parameter, closure: Callable[[], Tensor]) -> tuple[Tensor, Tensor]:
@@ -106,6 +115,11 @@ def _evaluate(parameter: nn.Parameter, closure: Callable[[], Tensor]) -> tuple[T
         figures = closure()
     assert parameter.grad is not None
     return figures.detach(), parameter.grad.flatten()
+
+
+def _exactly(parameter: Tensor) -> torch.autocast:
+    """Where the networks compute in half precision, what is decided here does not."""
+    return torch.autocast(parameter.device.type, enabled=False)
 
 
 def _choose(keep: Tensor, old: Tensor, new: Tensor) -> None:

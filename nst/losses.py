@@ -42,7 +42,8 @@ class _InnerProducts(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, slopes: Tensor) -> Tensor:
         (columns,) = ctx.saved_tensors
-        return columns @ (slopes + slopes.transpose(1, 2))
+        with torch.autocast(columns.device.type, enabled=False):
+            return columns @ (slopes + slopes.transpose(1, 2))
 
 
 def content_loss(features: Tensor, target: Tensor, elements: int | None = None) -> Tensor:

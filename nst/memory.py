@@ -1,26 +1,27 @@
 """Memory: how much is free, how much optimising an image takes, and keeping it between steps."""
 
 import ctypes
+import gc
 import math
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nst.strips import Reach, Strip, cut
 
-WORKING = 2.0
+WORKING = 2.3
 """Peak of a step in units of the features that it keeps for the gradient: those, the gradients on their way and the
 libraries' copies. For slim and VGG-19 at 512 to 1536 px on a CPU it was 1.5 to 2.1."""
 IMAGES = 12
 """Images that a step holds beside those that the optimiser remembers: itself, gradients, a direction, …"""
-BYTES = 3 * 4
-"""Of a pixel in float32."""
+PIXEL = 3 * 4
+"""Bytes, in float32."""
 LEAST_ROWS = 64
 """A strip of fewer rows of its own mostly sees what others see."""
 
@@ -38,8 +39,8 @@ class Need:
         return width * (self.seen * rows + self.whole * height)
 
 
-def need(backbone: Callable[[Tensor], Mapping[str, Tensor]], remembered: int, side: int, device: torch.device) -> Need:
-    """What optimising an image's pixels through a backbone takes.
+def need(backbone: nn.Module, remembered: int, side: int, device: torch.device) -> Need:
+    """What optimising an image's pixels through a backbone takes, which gives features by layer.
 
     remembered: images in the optimiser's state. side: pixels of an image that is seen to find out.
     """
@@ -54,9 +55,9 @@ def need(backbone: Callable[[Tensor], Mapping[str, Tensor]], remembered: int, si
         features = backbone(image)
     for tensor in features.values():
         pack(tensor)  # for the Gram matrices
-    for weight in backbone.parameters() if isinstance(backbone, torch.nn.Module) else ():
+    for weight in backbone.parameters():
         kept.pop(weight.untyped_storage().data_ptr(), None)
-    return Need(WORKING * sum(kept.values()) / side**2, BYTES * (IMAGES + remembered))
+    return Need(WORKING * sum(kept.values()) / side**2, PIXEL * (IMAGES + remembered))
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,7 @@ def planned(need: Need, reach: Mapping[str, Reach], height: int, width: int, row
 
 def free(device: torch.device) -> float:
     """Bytes that this process can still get: a GPU's, or the machine's within the limits of the container."""
+    gc.collect()  # what a job before this one left
     if device.type == "cuda":
         cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return torch.cuda.mem_get_info(device)[0] + cached
@@ -104,7 +106,8 @@ def _containers() -> list[float]:
             if limit.exists() and (most := limit.read_text().strip()) != "max":
                 used = float((group / "memory.current").read_text())
                 facts = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
-                left.append(float(most) - used + float(facts["inactive_file"]))  # what was read and can be read again
+                can_be_read_again = float(facts["inactive_file"])
+                left.append(max(0.0, float(most) - used + can_be_read_again))
     except (OSError, IndexError, KeyError, ValueError):  # not Linux, or the groups of before 2016
         pass
     return left

@@ -22,8 +22,10 @@ def content_targets(
     backbone: Features, image: Tensor, layers: Iterable[str], strips: Sequence[Strip] = WHOLE
 ) -> Targets:
     """Features of the content image (B, 3, H, W) at each layer, float32, (B, C, H', W'). strips: of the image."""
-    seen = [strip.crop(backbone(image[:, :, strip.seen])) for strip in strips]
-    return {layer: torch.cat([features[layer].float() for features in seen], dim=2) for layer in layers}
+    of_strips = (strip.crop(backbone(image[:, :, strip.seen])) for strip in strips)
+    # copies, as a crop would keep all that was seen
+    seen = [{layer: features[layer].to(torch.float32, copy=True) for layer in layers} for features in of_strips]
+    return {layer: torch.cat([features[layer] for features in seen], dim=2) for layer in layers}
 
 
 @torch.no_grad()

@@ -53,22 +53,24 @@ WHOLE = (Strip(ALL, {}, {}),)
 def cut(reach: Mapping[str, Reach], height: int, rows: int | None) -> tuple[Strip, ...]:
     """The strips of about `rows` rows of their own of an image of so many, for the layers in `reach`.
 
-    One strip, the whole, if that is no more than a strip, or if rows is None.
+    One strip, the whole, if there would be no other of half as many rows, or if rows is None.
     """
-    if rows is None or height <= rows or not reach:
+    if rows is None or not reach:
         return WHOLE
     stride = max(each.stride for each in reach.values())
+    step = -(-rows // stride) * stride
+    starts = range(0, max(1, height - step // 2), step)
+    if len(starts) == 1:
+        return WHOLE
     above = -(-max(each.above for each in reach.values()) // stride) * stride
     below = max(each.below for each in reach.values())
-    starts = range(0, height, max(stride, rows // stride * stride))
-    return tuple(
-        Strip(
-            slice(first := max(0, start - above), stop + below if (stop := start + starts.step) < height else None),
-            {layer: _rows(start - first, stop - first, each.stride, stop >= height) for layer, each in reach.items()},
-            {layer: _rows(start, stop, each.stride, stop >= height) for layer, each in reach.items()},
-        )
-        for start in starts
-    )
+    strips = []
+    for start in starts:
+        first, stop, last = max(0, start - above), start + step, start == starts[-1]
+        own = {layer: _rows(start - first, stop - first, each.stride, last) for layer, each in reach.items()}
+        place = {layer: _rows(start, stop, each.stride, last) for layer, each in reach.items()}
+        strips.append(Strip(slice(first, None if last else stop + below), own, place))
+    return tuple(strips)
 
 
 def _rows(start: int, stop: int, stride: int, to_the_end: bool) -> slice:

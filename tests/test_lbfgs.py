@@ -29,7 +29,7 @@ def bowl(parameter: nn.Parameter, scale: float = 1.0) -> Callable[[], Tensor]:
 
 def test_it_reaches_the_bottom_with_one_evaluation_a_step() -> None:
     parameter = nn.Parameter(torch.zeros(60))
-    closure, optimizer = bowl(parameter), LBFGS([parameter])
+    closure, optimizer = bowl(parameter), LBFGS([parameter], lr=1, history=10)
     told = [optimizer.step(closure) for _ in range(60)]
     assert closure.calls == 61  # type: ignore[attr-defined]  # one more, at the start
     losses = [float(each[0]) for each in told]
@@ -44,7 +44,7 @@ def test_the_scale_of_the_loss_makes_no_difference(power: int) -> None:
     ends = []
     for scale in (1.0, 2.0**power):
         parameter = nn.Parameter(torch.zeros(60))
-        closure, optimizer = bowl(parameter, scale), LBFGS([parameter])
+        closure, optimizer = bowl(parameter, scale), LBFGS([parameter], lr=1, history=10)
         for _ in range(10):
             optimizer.step(closure)
         ends.append(parameter.detach().clone())
@@ -59,7 +59,7 @@ def test_a_point_that_is_higher_or_no_number_is_not_taken() -> None:
         (parameter.grad,) = torch.autograd.grad(loss, [parameter])
         return loss.detach()[None]
 
-    optimizer = LBFGS([parameter])
+    optimizer = LBFGS([parameter], lr=1, history=10)
     losses = [float(optimizer.step(closure)) for _ in range(40)]
     assert all(loss <= 4.0 for loss in losses)
     assert losses[-1] < losses[0]
@@ -68,7 +68,7 @@ def test_a_point_that_is_higher_or_no_number_is_not_taken() -> None:
 
 def test_at_the_bottom_it_stays() -> None:
     parameter = nn.Parameter(torch.ones(60))
-    closure, optimizer = bowl(parameter), LBFGS([parameter])
+    closure, optimizer = bowl(parameter), LBFGS([parameter], lr=1, history=10)
     for _ in range(5):
         optimizer.step(closure)
     assert torch.equal(parameter.detach(), torch.ones(60))
@@ -82,14 +82,14 @@ def test_loaded_again_it_goes_on_to_the_bit() -> None:
         return parameter.detach().clone()
 
     parameter = nn.Parameter(torch.zeros(60))
-    optimizer = LBFGS([parameter], history=4)
+    optimizer = LBFGS([parameter], lr=1, history=4)
     go_on(parameter, optimizer)
     copy = nn.Parameter(parameter.detach().clone())
-    loaded = LBFGS([copy], history=4)
+    loaded = LBFGS([copy], lr=1, history=4)
     loaded.load_state_dict(deepcopy(optimizer.state_dict()))
     assert torch.equal(go_on(parameter, optimizer), go_on(copy, loaded))
 
 
 def test_it_is_for_one_parameter() -> None:
     with pytest.raises(InputError, match="take optimizer=adam"):
-        LBFGS([nn.Parameter(torch.zeros(1)), nn.Parameter(torch.zeros(1))])
+        LBFGS([nn.Parameter(torch.zeros(1)), nn.Parameter(torch.zeros(1))], lr=1, history=10)

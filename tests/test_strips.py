@@ -57,3 +57,13 @@ def test_the_gradient_is_that_of_the_image_seen_at_once(
     (at_once, whole), (in_strips, parts) = slope(None), slope(rows)
     torch.testing.assert_close(in_strips, at_once, rtol=1e-5, atol=0)
     assert (parts - whole).abs().max() < 1e-4 * whole.abs().max()
+
+
+def test_no_strip_is_too_short_to_be_seen(weights: dict[str, str | None]) -> None:
+    backbone = Backbone("squeezenet", ["pool1"], weights["squeezenet"])
+    for height in range(64, 130):
+        image = torch.rand(1, 3, height, 20)
+        strips = cut(backbone.reach, height, 32)
+        assert len(strips) > 1
+        seen = [strip.crop(backbone(image[:, :, strip.seen]))["pool1"] for strip in strips]
+        torch.testing.assert_close(torch.cat(seen, dim=2), backbone(image)["pool1"])

@@ -39,7 +39,7 @@ def _torch_lbfgs(image: nn.Parameter) -> torch.optim.Optimizer:
 
 
 OPTIMIZERS: dict[str, Callable[[nn.Parameter], torch.optim.Optimizer]] = {
-    "lbfgs": lambda image: LBFGS([image], history=10),
+    "lbfgs": lambda image: LBFGS([image], lr=1, history=10),
     "torch's lbfgs": _torch_lbfgs,
     "adam, 0.02": lambda image: torch.optim.Adam([image], lr=0.02, betas=(0.9, 0.99)),
     "adam, 0.08": lambda image: torch.optim.Adam([image], lr=0.08, betas=(0.75, 0.99)),  # experiments/adam_search

@@ -1,4 +1,4 @@
-"""What nst's speed is measured against: the textbook's loop, and the floor below which no loop can go.
+"""What nst's speed is measured against: the textbook's loop, the floor below which no loop can go, matrix products.
 
 `python -m nst.bench.loops` runs one of them in a process of its own and prints what it measured, as JSON.
 """
@@ -15,11 +15,13 @@ import torchvision
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
 
 from nst.backbones import Backbone
 from nst.backbones.backbone import IMAGENET_MEAN, IMAGENET_STD
 from nst.imagefile import load
 from nst.layers import vgg_names
+from nst.memory import keep
 from nst.record import peak_memory_mb
 
 CONTENT = ["conv4_1"]
@@ -64,7 +66,7 @@ def textbook(content: Tensor, style: Tensor, weights: Path, optimizer: str) -> C
     image = content.clone().requires_grad_()
     optimiser: torch.optim.Optimizer
     if optimizer == "lbfgs":
-        optimiser = torch.optim.LBFGS([image], max_iter=1, history_size=20)  # without a line search: one evaluation
+        optimiser = torch.optim.LBFGS([image], max_iter=1, history_size=10)  # without a line search: one evaluation
     else:
         optimiser = torch.optim.Adam([image], lr=0.02)
 
@@ -95,6 +97,23 @@ def floor(content: Tensor, backbone: Backbone) -> Callable[[], None]:
     return step
 
 
+def flops(step: Callable[[], None]) -> int:
+    """Floating-point operations of a step, those of convolutions and matrix products."""
+    with FlopCounterMode(display=False) as counter:
+        step()
+    return counter.get_total_flops()
+
+
+def matmul(device: torch.device) -> Callable[[], None]:
+    """One step of what a machine does fastest: the product of two large matrices."""
+    one, other = torch.rand(2, 2048, 2048, device=device)
+
+    def step() -> None:
+        one @ other
+
+    return step
+
+
 def clocked(step: Callable[[], None], device: torch.device, seconds: float) -> list[float]:
     """Seconds of each of as many steps as fit into `seconds`."""
 
@@ -117,7 +136,7 @@ def clocked(step: Callable[[], None], device: torch.device, seconds: float) -> l
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m nst.bench.loops", description=__doc__)
-    parser.add_argument("loop", choices=["textbook", "floor"])
+    parser.add_argument("loop", choices=["textbook", "floor", "matmul"])
     parser.add_argument("--content", type=Path, required=True)
     parser.add_argument("--style", type=Path, required=True)
     parser.add_argument("--size", type=int, required=True)
@@ -130,15 +149,19 @@ def main() -> None:
     given = parser.parse_args()
     device = torch.device(given.device)
     content, style = (load(path, given.size).to(device) for path in (given.content, given.style))
-    if given.loop == "textbook":
+    if given.loop == "matmul":
+        step = matmul(device)
+    elif given.loop == "textbook":
         step = textbook(content, style, given.weights, given.optimizer)
     else:
         weights = str(given.weights) if given.weights else None
+        keep()  # as nst does
         padding = "reflect" if given.backbone == "slim" else "zeros"  # as conf/backbone has them
         step = floor(content, Backbone(given.backbone, [*CONTENT, *STYLE], weights, padding=padding).to(device))
     with torch.autocast(device.type, torch.bfloat16, enabled=given.precision == "bfloat16"):
         taken = clocked(step, device, given.seconds)
-    json.dump({"seconds": taken, "peak_memory_mb": peak_memory_mb(device)}, sys.stdout)
+    peak = peak_memory_mb(device)
+    json.dump({"seconds": taken, "peak_memory_mb": peak, "gigaflop": flops(step) / 1e9}, sys.stdout)
 
 
 if __name__ == "__main__":

@@ -70,6 +70,8 @@ class Bench:
 def steps(bench: Bench) -> None:
     """Seconds a step, with one evaluation each: the floor, the textbook's loop, and nst through its own door."""
     for repeat in range(bench.repeats):
+        matmul = ["matmul", *bench.pictures(min(bench.sizes)), "--seconds", str(bench.seconds)]
+        bench.measure({"matmul": "float32", "repeat": repeat}, partial(_loop, matmul))
         for size in bench.sizes:
             subject = {"size": size, "repeat": repeat}
             common = [*bench.pictures(size), "--seconds", str(bench.seconds)]
@@ -108,7 +110,7 @@ def _clocked(bench: Bench, size: int, backbone: str, optimizer: str, precision: 
 
 def descents(bench: Bench) -> None:
     """The loss that each optimiser reaches in so many seconds, with slim; nst's own, at two sizes too."""
-    size = min(DESCENT, *bench.sizes)
+    size = min(DESCENT, max(bench.sizes))
     for repeat in range(bench.repeats):
         for optimizer in OPTIMIZERS:
             arguments = [optimizer, *bench.pictures(size), "--seconds", str(4 * bench.seconds)]

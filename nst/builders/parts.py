@@ -24,6 +24,8 @@ from nst.tasks.task import Task
 
 SMALL = 64
 """Pixels a side of an image on which something is found out that is true of larger ones."""
+TARGET_ROWS = 1024
+"""Rows of an image that are seen at a time where no gradient is wanted."""
 HELD_OUT_EVERY = 24
 """One photograph in so many is held out of training a network, to measure on."""
 TERMS = {
@@ -99,7 +101,7 @@ def content_of(network: Network, image: Read, layers: tuple[str, ...], rows: int
     """What a backbone sees of a content image, in strips of so many rows."""
     backbone, pixels = backbone_of(network), load_image(image).to(network.device)
     with spending("targets"):
-        return content_targets(backbone, pixels, layers, cut(backbone.reach, pixels.shape[2], rows))
+        return content_targets(backbone, pixels, layers, _strips_of(backbone, pixels, rows))
 
 
 @lru_cache(maxsize=16)
@@ -109,7 +111,12 @@ def style_of(
     """What a backbone sees of a style image, in strips of so many rows."""
     backbone, pixels = backbone_of(network), load_image(image).to(network.device)
     with spending("targets"):
-        return style_targets(backbone, pixels, layers, normalize, cut(backbone.reach, pixels.shape[2], rows))
+        return style_targets(backbone, pixels, layers, normalize, _strips_of(backbone, pixels, rows))
+
+
+def _strips_of(backbone: Backbone, image: Tensor, rows: int | None) -> Sequence[Strip]:
+    """In which an image that is not optimised is seen; it may be larger than the one that is."""
+    return cut(backbone.reach, image.shape[2], min(rows or TARGET_ROWS, TARGET_ROWS))
 
 
 @lru_cache(maxsize=1)
@@ -156,9 +163,7 @@ def make_optimizer(config: Any) -> Callable[[Iterable[nn.Parameter]], torch.opti
     if isinstance(config, Lbfgs):
         return partial(LBFGS, lr=config.lr, history=config.history)
     assert isinstance(config, Adam)
-    # capturable: able to be part of a CUDA graph
-    made = partial(torch.optim.Adam, lr=config.lr, betas=(config.beta1, config.beta2))
-    return lambda parameters: made(own := list(parameters), capturable=own[0].is_cuda)
+    return partial(torch.optim.Adam, lr=config.lr, betas=(config.beta1, config.beta2))
 
 
 def remembered(config: Any) -> int:

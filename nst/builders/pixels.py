@@ -25,7 +25,7 @@ from nst.builders.parts import (
     remembered,
     style_of,
 )
-from nst.config import Config
+from nst.config import LEAST_STRIP, Config
 from nst.errors import InputError
 from nst.files import version
 from nst.image import noise
@@ -88,7 +88,7 @@ def build_transfer(config: Config, device: torch.device) -> Experiment:
         inputs={role: file_facts(path) for role, path in paths.items()},
         weights={config.backbone.name.value: file_facts(backbone.weights)},
         plan=seen,
-        lighter=f"size={max(height, width) // 2} or strip={(rows or height) // 4}",
+        lighter=f"size={max(height, width) // 2} or strip={max(LEAST_STRIP, (rows or height) // 4)}",
         originals={role: scenes[-1].images[role] for role in terms},
     )
 
@@ -101,14 +101,13 @@ def _plan(config: Config, need: Need, backbone: Backbone, height: int, width: in
     if config.strip:
         return planned(need, backbone.reach, height, width, config.strip)
     found = plan(need, backbone.reach, height, width, available)
-    if found.bytes > available:
+    if (least := found.bytes) > available:
         fits = longest = max(height, width)
-        while (
-            plan(need, backbone.reach, height * fits // longest, width * fits // longest, available).bytes > available
-        ):
+        while found.bytes > available and fits > backbone.smallest_side:
             fits = int(0.95 * fits)
+            found = plan(need, backbone.reach, height * fits // longest, width * fits // longest, available)
         raise InputError(
-            f"size: {width}×{height} pixels take {gigabytes(found.bytes)} even in strips, and {gigabytes(available)} "
+            f"size: {width}×{height} pixels take {gigabytes(least)} even in strips, and {gigabytes(available)} "
             f"are free; take size={fits}"
         )
     return found

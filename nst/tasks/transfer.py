@@ -44,6 +44,8 @@ class Transfer(ChunkedTask):
     5.51 with factors of 0, 1, 10 and 100, and with a style weight of 1e3 it is 1.79, 1.31, 0.99 and 0.98.
     """
 
+    _step: Replay | None = None
+
     def __init__(
         self,
         pixels: Tensor,
@@ -59,14 +61,20 @@ class Transfer(ChunkedTask):
         self._enter(0)
 
     def configure_optimizers(self) -> Optimizer:
-        return self._make_optimizer([self.pixels])
+        optimizer = self._make_optimizer([self.pixels])
+        for group in optimizer.param_groups:
+            _capturable(group, self.pixels.is_cuda)
+        return optimizer
 
     def run_chunk(self, steps: int) -> dict[str, float]:
         if self.step >= self.levels[self._at].until:
             self._enter(next(at for at, level in enumerate(self.levels) if self.step < level.until))
             # the pixels are others, and what an optimiser remembers of steps is of the old ones
             self.trainer.optimizers = [self.configure_optimizers()]
-        return self.advance(self.optimizers(use_pl_optimizer=False), steps)
+        figures = self.advance(self.optimizers(use_pl_optimizer=False), steps)
+        if self.step + steps >= self.levels[-1].until:
+            self._step = None  # a CUDA graph has memory of its own
+        return figures
 
     @property
     def objective(self) -> Objective:
@@ -76,17 +84,21 @@ class Transfer(ChunkedTask):
     @torch.no_grad()
     def _enter(self, at: int) -> None:
         """Go on at a level, from the image as it is."""
-        self._step: Replay | None = None
+        self._step = None
         self._at, size = at, self.levels[at].size
         if self.pixels.shape[2:] != size:
             self.pixels = nn.Parameter(F.interpolate(self.pixels, size, mode="bicubic", align_corners=False))
-        grey = self.objective(torch.full_like(self.pixels, 0.5))["total"]
+        with torch.autocast(self.pixels.device.type, enabled=False):  # as when a checkpoint is loaded
+            grey = self.objective(torch.full_like(self.pixels, 0.5))["total"]
         self._range_factor = self._range_weight * grey
         # products of gradients overflow; scaled by a power of two the steps are the same to the bit
         self._scale = min(1.0, LARGEST_LOSS / 2.0 ** math.frexp(float(grey))[1])
 
     def advance(self, optimizer: Any, steps: int) -> dict[str, float]:
-        """Take `steps` steps of an optimiser of `pixels`. Returns named figures, as they were before the first."""
+        """Take `steps` steps of an optimiser of `pixels`, the same one at a level's every call.
+
+        Returns named figures, as they were before the first.
+        """
         if self._step is None:
             self._step = Replay(partial(optimizer.step, self._evaluate), self.pixels.device)
         begun = self._step().clone()
@@ -124,3 +136,11 @@ class Transfer(ChunkedTask):
         if at < 0 or pixels.shape[2:] != self.levels[at].size:
             raise InputError("resume: the checkpoint's image is of a size that this run does not paint at")
         self._enter(at)
+        for group in checkpoint["optimizer_states"][0]["param_groups"]:
+            _capturable(group, self.pixels.is_cuda)  # it may be another device than before
+
+
+def _capturable(group: dict[str, Any], on_a_gpu: bool) -> None:
+    """Whether torch's Adam can be part of a CUDA graph; only there it may say so."""
+    if "capturable" in group:
+        group["capturable"] = on_a_gpu
