@@ -1,7 +1,6 @@
 """Memory: how much is free, how much optimising an image takes, and keeping it between steps."""
 
 import ctypes
-import gc
 import math
 import platform
 from collections.abc import Mapping
@@ -86,7 +85,6 @@ def planned(need: Need, reach: Mapping[str, Reach], height: int, width: int, row
 
 def free(device: torch.device) -> float:
     """Bytes that this process can still get: a GPU's, or the machine's within the limits of the container."""
-    gc.collect()  # what a job before this one left
     if device.type == "cuda":
         cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return torch.cuda.mem_get_info(device)[0] + cached

@@ -34,15 +34,23 @@ def write(measured: Sequence[Facts], machine: str, command: str, folder: Path) -
     }
     tables["Loss against seconds"] = _descents_table(measured)
     told = {title: markdown(*table) for title, table in tables.items() if table[1]}
-    text = fill("speed.md", machine=machine, command=command, tables=told, finding=finding(folder))
+    text = fill(
+        "speed.md",
+        descents="Loss against seconds" in told,
+        machine=machine,
+        command=command,
+        tables=told,
+        finding=finding(folder),
+    )
     steps = [facts for facts in measured if "loop" in facts]
     columns = [*SUBJECT, "repeat", "seconds", "peak_memory_mb"]
     files = {folder / "README.md": text.encode(), folder / "steps.csv": encode_csv(columns, steps)}
     files |= {
         folder / "steps.svg": _plot(measured),
-        folder / "descents.svg": _plot_descents(measured),
         folder.parent / "README.md": gather(folder.parent, {folder.name: text}).encode(),
     }
+    if tables["Loss against seconds"][1]:
+        files[folder / "descents.svg"] = _plot_descents(measured)
     for path, content in files.items():
         write_whole(path, content)
     return {path.name: path for path in files}
@@ -146,11 +154,12 @@ def _plot(measured: Sequence[Facts]) -> bytes:
     """Seconds a step and peak memory against size, an SVG file."""
     shown = {"seconds a step": "seconds", "peak memory, MB": "peak_memory_mb"}
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(10, 3.8), layout="constrained")
+        figure = Figure(figsize=(11, 3.8), layout="constrained")
         for panel, (title, value) in zip(figure.subplots(1, 2), shown.items(), strict=True):
             lines: dict[str, list[tuple[int, float]]] = {}
             for (*subject, size), median in medians(measured, value, *SUBJECT).items():
-                lines.setdefault(" ".join(filter(None, subject)), []).append((size, median))
+                label = " ".join(each for each in subject if each not in ("", "float32"))
+                lines.setdefault(label, []).append((size, median))
             for label, line in lines.items():
                 panel.plot(*zip(*sorted(line), strict=True), marker="o", linewidth=1.5, label=label)
             panel.set(title=title, xlabel="pixels a side", xscale="log", yscale="log")

@@ -1,5 +1,6 @@
 """Experiments that optimise the pixels of an image."""
 
+import gc
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,7 +65,7 @@ def build_transfer(config: Config, device: torch.device) -> Experiment:
         scenes.insert(0, coarser)
     config.levels = len(scenes)
     height, width = scenes[-1].canvas.shape[2:]
-    seen = _plan(config, need_of(network, remembered(config.optimizer)), backbone, height, width, free(device))
+    seen = _plan(config, need_of(network, remembered(config.optimizer)), backbone, height, width, device)
     config.strip = rows = seen.rows
     gram, layers = config.style_loss.gram.value, (tuple(config.content_layers), tuple(config.style_layers))
     painted = []
@@ -93,14 +94,17 @@ def build_transfer(config: Config, device: torch.device) -> Experiment:
     )
 
 
-def _plan(config: Config, need: Need, backbone: Backbone, height: int, width: int, available: float) -> Plan:
+def _plan(config: Config, need: Need, backbone: Backbone, height: int, width: int, device: torch.device) -> Plan:
     """How the image is seen: as the config says, or as the memory asks for.
 
     Raises InputError for an image that does not fit in any strips.
     """
     if config.strip:
         return planned(need, backbone.reach, height, width, config.strip)
-    found = plan(need, backbone.reach, height, width, available)
+    found = plan(need, backbone.reach, height, width, available := free(device))
+    if found.strips > 1:
+        gc.collect()  # what a job before this one left
+        found = plan(need, backbone.reach, height, width, available := free(device))
     if (least := found.bytes) > available:
         fits = longest = max(height, width)
         while found.bytes > available and fits > backbone.smallest_side:
