@@ -40,7 +40,7 @@ class Transfer(ChunkedTask):
 
     range_weight is the factor of the range loss, in units of the loss of a grey image, so that it suits any weights and
     backbone. A departure from Gatys et al.: left to itself L-BFGS takes pixels far outside [0, 1], and clamping them at
-    the end undoes its work. On chelsea in swirl (160 px, 120 steps; with torch's L-BFGS and earlier weights of slim) the
+    the end undoes its work. On chelsea in swirl (160 px, 120 steps; with torch's L-BFGS and earlier weights) the
     clamped picture's total was 58, 5.06, 5.08 and 5.51 with factors of 0, 1, 10 and 100, and with a style weight of 1e3
     it was 1.79, 1.31, 0.99 and 0.98.
     """
