@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from nst.backbones import Backbone
-from nst.bench.loops import CONTENT, STYLE
+from nst.bench.loops import CONTENT, STYLE, wait
 from nst.imagefile import load
 from nst.lbfgs import LBFGS
 from nst.losses import range_loss
@@ -46,34 +46,28 @@ OPTIMIZERS: dict[str, Callable[[nn.Parameter], torch.optim.Optimizer]] = {
 }
 
 
-def descend(content: Tensor, objective: Objective, name: str, seconds: float) -> list[tuple[float, int, float]]:
-    """From a content on: seconds, evaluations, and the total loss of the picture that could be shown."""
+def descend(content: Tensor, objective: Objective, name: str, seconds: float) -> list[tuple[float, float]]:
+    """From a content on: seconds, and the total loss of the picture that could be shown."""
     image = nn.Parameter(content.clone())
-    optimizer, evaluations = OPTIMIZERS[name](image), 0
+    optimizer = OPTIMIZERS[name](image)
     with torch.no_grad():
         factor = 10 * objective(torch.full_like(image, 0.5))["total"]
 
     def evaluate() -> Tensor:
-        nonlocal evaluations
-        evaluations += 1
         minimised = objective(image)["total"] + factor * range_loss(image)
         (image.grad,) = torch.autograd.grad(minimised, [image])
         return minimised.detach()[None]
 
-    def wait() -> None:
-        if image.is_cuda:
-            torch.cuda.synchronize()
-
     curve, clock = [], 0.0
     while clock < seconds:
-        wait()
+        wait(image.device)
         began = time.perf_counter()
         for _ in range(1 if isinstance(optimizer, torch.optim.LBFGS) else TURN):
             optimizer.step(evaluate)  # type: ignore[arg-type]
-        wait()
+        wait(image.device)
         clock += time.perf_counter() - began
         with torch.no_grad():
-            curve.append((clock, evaluations, float(objective(image.clamp(0, 1))["total"])))
+            curve.append((clock, float(objective(image.clamp(0, 1))["total"])))
     return curve
 
 

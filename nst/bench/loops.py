@@ -114,21 +114,22 @@ def matmul(device: torch.device) -> Callable[[], None]:
     return step
 
 
+def wait(device: torch.device) -> None:
+    """Until a GPU has done what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
 def clocked(step: Callable[[], None], device: torch.device, seconds: float) -> list[float]:
     """Seconds of each of as many steps as fit into `seconds`."""
-
-    def wait() -> None:
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-
     for _ in range(WARM_UP):
         step()
     taken: list[float] = []
     while sum(taken) < seconds or len(taken) < FEWEST:
-        wait()
+        wait(device)
         began = time.perf_counter()
         step()
-        wait()
+        wait(device)
         taken.append(time.perf_counter() - began)
     return taken
 

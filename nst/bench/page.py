@@ -31,12 +31,13 @@ def write(measured: Sequence[Facts], machine: str, command: str, folder: Path) -
         "A step": _steps_table(measured),
         "From the shell to the end of the first step": _start_table(measured),
         "Everything else": _others_table(measured),
+        "Loss against seconds": _descents_table(measured),
     }
-    tables["Loss against seconds"] = _descents_table(measured)
     told = {title: markdown(*table) for title, table in tables.items() if table[1]}
+    descended = any("descent" in facts for facts in measured)
     text = fill(
         "speed.md",
-        descents="Loss against seconds" in told,
+        descents=descended,
         machine=machine,
         command=command,
         tables=told,
@@ -49,7 +50,7 @@ def write(measured: Sequence[Facts], machine: str, command: str, folder: Path) -
         folder / "steps.svg": _plot(measured),
         folder.parent / "README.md": gather(folder.parent, {folder.name: text}).encode(),
     }
-    if tables["Loss against seconds"][1]:
+    if descended:
         files[folder / "descents.svg"] = _plot_descents(measured)
     for path, content in files.items():
         write_whole(path, content)
@@ -121,9 +122,9 @@ def _descents_table(measured: Sequence[Facts]) -> Table:
     return ["optimiser", *(f"after {seconds:.2g} s" for seconds in looks)], rows
 
 
-def _reached(curve: Sequence[tuple[float, int, float]], seconds: float) -> float | None:
+def _reached(curve: Sequence[tuple[float, float]], seconds: float) -> float | None:
     """The loss at the last look before so many seconds; None before the first."""
-    return next((loss for clock, _, loss in reversed(curve) if clock <= seconds), None)
+    return next((loss for clock, loss in reversed(curve) if clock <= seconds), None)
 
 
 def _start_table(measured: Sequence[Facts]) -> Table:
@@ -174,7 +175,7 @@ def _plot_descents(measured: Sequence[Facts]) -> bytes:
         figure = Figure(figsize=(7, 3.8), layout="constrained")
         panel = figure.subplots()
         for facts in descents:
-            seconds, _, losses = zip(*facts["curve"], strict=True)
+            seconds, losses = zip(*facts["curve"], strict=True)
             panel.plot(seconds, losses, marker="o" if len(losses) == 1 else None, label=facts["descent"])
         panel.set(title="total loss", xlabel="seconds", xscale="log", yscale="log")
         panel.grid(alpha=0.25, which="both")
