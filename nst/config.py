@@ -88,10 +88,11 @@ class Colours(Enum):
 class Precision(Enum):
     """What networks compute in; Gram matrices and optimisers stay in float32.
 
-    On a GPU, torch takes convolutions of float32 in TF32.
+    tf32 is float32 of which a GPU's convolutions multiply the first ten bits of the fraction.
     """
 
     float32 = "float32"
+    tf32 = "tf32"
     bfloat16 = "bfloat16"
 
 
@@ -190,7 +191,7 @@ class Trainer:
     machines: int = key(1, "machines that train together; of mode=train", at_least=1)
     precision: Precision = key(
         Precision.float32,
-        "of the networks, in modes that optimise: bfloat16 is faster on a GPU, and on a processor with AMX",
+        "of the networks, in modes that optimise: tf32 is faster on a GPU, bfloat16 there and on a processor with AMX",
     )
     checkpoint_minutes: float = key(1.0, "minutes between checkpoints: what a killed run loses at most", above=0)
 

@@ -53,9 +53,10 @@ def execute(config: Config, folder: Path, labels: Labels, began: float) -> dict[
         require_wandb()
     seed_everything(config.seed, verbose=False)
     trainer = _trainer(config, alone=labels.sweep is None)
+    device = trainer.strategy.root_device
+    _round_products(config.trainer.precision, device)
     if _tracks(config) and trainer.is_global_zero:
         start_wandb()
-    device = trainer.strategy.root_device
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     with _short_of_memory(Experiment.lighter):
@@ -194,6 +195,13 @@ def _trainer(config: Config, alone: bool) -> Trainer:
             said = "torch sees no GPU on this machine; take trainer=auto or trainer=cpu"
             raise InputError(f"trainer=gpu: {said}") from None
         raise InputError(f"trainer: {one_line(error)}") from None
+
+
+def _round_products(precision: Precision, device: torch.device) -> None:
+    """Let a GPU take convolutions in TF32, or not: torch by itself lets it."""
+    if precision is Precision.tf32 and device.type != "cuda":
+        raise InputError(f"trainer.precision=tf32: only NVIDIA's GPUs have it, and this run is on a {device.type}")
+    torch.backends.cudnn.allow_tf32 = precision is Precision.tf32
 
 
 def _tracks(config: Config) -> bool:

@@ -157,21 +157,25 @@ class Recorder(Callback):
         self.beside = dict(beside)
         self.checkpoint_every = checkpoint_every
         self._saved_at = time.monotonic()
+        self._shown: tuple[int, Tensor] | None = None
 
     def on_train_batch_end(
         self, trainer: Trainer, task: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         assert isinstance(task, Task)
         if outputs:
+            self._write_shown()
             self._tell(outputs)
         for name, data in task.made().items():
             self.record.add_file(name, data)
         if task.step % self.image_every == 0 and task.step < task.stops[-1]:
+            self._write_shown()
             self._show(task)
         if task.stop_requested or time.monotonic() - self._saved_at > self.checkpoint_every:
             partial = self.record.checkpoint.with_suffix(".part")
             # Trainer.save_checkpoint would wait for the other processes, which do not know that it is time
             trainer.strategy.save_checkpoint(trainer._checkpoint_connector.dump_checkpoint(weights_only=False), partial)
+            self._write_shown()  # a run that goes on from here does not show it again
             os.replace(partial, self.record.checkpoint)
             self._saved_at = time.monotonic()
         if task.stop_requested and task.step < task.stops[-1]:
@@ -184,8 +188,12 @@ class Recorder(Callback):
         self.record.checkpoint.unlink(missing_ok=True)
 
     def _conclude(self, task: Task) -> None:
-        self._tell({"step": task.step, "seconds": task.seconds} | task.figures())
-        self._show(task)
+        row = {"step": task.step, "seconds": task.seconds} | task.figures()
+        self._write_shown()
+        self._tell(row)
+        picture = task.picture()
+        if picture is not None:
+            self._write(task.step, picture)
 
     def on_save_checkpoint(self, trainer: Trainer, task: LightningModule, checkpoint: dict[str, Any]) -> None:
         facts = self.record.facts
@@ -200,7 +208,18 @@ class Recorder(Callback):
         self.tracker.log(int(row["step"]), {name: value for name, value in row.items() if name != "step"})
 
     def _show(self, task: Task) -> None:
+        """Have the picture copied while steps go on: it is there for whoever has waited for a later row."""
         picture = task.picture()
         if picture is not None:
-            path = self.record.add_picture(task.step, picture)
-            self.tracker.log(task.step, {}, {"result": path, **self.beside})
+            if picture.is_cuda:
+                picture = torch.empty_like(picture, device="cpu", pin_memory=True).copy_(picture, non_blocking=True)
+            self._shown = task.step, picture
+
+    def _write_shown(self) -> None:
+        if self._shown:
+            self._write(*self._shown)
+            self._shown = None
+
+    def _write(self, step: int, picture: Tensor) -> None:
+        path = self.record.add_picture(step, picture)
+        self.tracker.log(step, {}, {"result": path, **self.beside})

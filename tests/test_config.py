@@ -11,7 +11,7 @@ import yaml
 from nst import config
 from nst.commandline import quote_path
 from nst.config import all_keys
-from tests.conftest import ROOT, Door
+from tests.conftest import ROOT, SMALL, Door
 
 GROUPS = {folder.name: sorted(file.stem for file in folder.glob("*.yaml")) for folder in (ROOT / "conf").iterdir()}
 
@@ -150,3 +150,7 @@ def test_a_refusal_answers_before_torch_is_imported(argument: str) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code, argument], capture_output=True, check=False)
     assert done.returncode == 4
+
+
+def test_tf32_is_for_gpus(nst: Door) -> None:
+    assert "only NVIDIA's GPUs have it" in nst(*SMALL, "trainer.precision=tf32", "trainer=cpu").err

@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 
 from nst import samples
 from nst.bench import page
+from nst.bench.loops import PRECISIONS
 from nst.bench.stages import STAGES, Bench, Facts
 from nst.errors import REFUSED, InputError, one_line
 from nst.files import commit_name, sha256, write_whole
@@ -33,7 +34,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=_positive, nargs="+", default=[256, 512, 1024], help="pixels a side")
     parser.add_argument("--backbones", nargs="+", default=["vgg19", "slim"], choices=["vgg19", "slim"])
     parser.add_argument("--optimizers", nargs="+", default=["lbfgs", "adam"], choices=["lbfgs", "adam"])
-    parser.add_argument("--precisions", nargs="+", choices=["float32", "bfloat16"], help="float32; on a GPU both")
+    parser.add_argument("--precisions", nargs="+", choices=PRECISIONS, help="float32; on a GPU all")
     parser.add_argument("--repeats", type=_positive, default=3, help="how often everything is measured, in turns")
     parser.add_argument("--seconds", type=float, default=5, help="how long a loop is clocked each time")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", choices=["cpu", "cuda"])
@@ -86,7 +87,7 @@ def _measure(given: argparse.Namespace) -> tuple[str, list[Facts]]:
         sizes=given.sizes,
         backbones=given.backbones,
         optimizers=given.optimizers,
-        precisions=given.precisions or ["float32", "bfloat16"][: 2 if given.device == "cuda" else 1],
+        precisions=given.precisions or (PRECISIONS if given.device == "cuda" else PRECISIONS[:1]),
         repeats=given.repeats,
         seconds=given.seconds,
         measure=measure,

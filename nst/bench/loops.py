@@ -26,6 +26,8 @@ from nst.record import peak_memory_mb
 
 CONTENT = ["conv4_1"]
 STYLE = ["conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1"]
+PRECISIONS = ["float32", "tf32", "bfloat16"]
+"""Of all but the textbook's loop, which is in float32 as torch has it; on a GPU that is tf32."""
 WARM_UP, FEWEST = 2, 3
 """Steps before the clock starts, and steps that are clocked at least."""
 
@@ -104,9 +106,11 @@ def flops(step: Callable[[], None]) -> int:
     return counter.get_total_flops()
 
 
-def matmul(device: torch.device) -> Callable[[], None]:
+def matmul(device: torch.device, precision: str) -> Callable[[], None]:
     """One step of what a machine does fastest: the product of two large matrices."""
-    one, other = torch.rand(2, 2048, 2048, device=device)
+    torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
+    dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
+    one, other = torch.rand(2, 2048, 2048, device=device).to(dtype)
 
     def step() -> None:
         one @ other
@@ -145,16 +149,17 @@ def main() -> None:
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--optimizer", choices=["lbfgs", "adam"], default="lbfgs")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32", help="of the floor")
+    parser.add_argument("--precision", choices=PRECISIONS, default="float32", help="not of the textbook")
     parser.add_argument("--seconds", type=float, default=5)
     given = parser.parse_args()
     device = torch.device(given.device)
     content, style = (load(path, given.size).to(device) for path in (given.content, given.style))
     if given.loop == "matmul":
-        step = matmul(device)
+        step = matmul(device, given.precision)
     elif given.loop == "textbook":
         step = textbook(content, style, given.weights, given.optimizer)
     else:
+        torch.backends.cudnn.allow_tf32 = given.precision == "tf32"
         weights = str(given.weights) if given.weights else None
         keep()  # as nst does
         padding = "reflect" if given.backbone == "slim" else "zeros"  # as conf/backbone has them

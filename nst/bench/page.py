@@ -79,8 +79,8 @@ def _ratio(measured: Sequence[Facts], above: Mapping[str, Any], below: Mapping[s
 
 def _steps_table(measured: Sequence[Facts]) -> Table:
     seconds, memory, work = (medians(measured, value, *SUBJECT) for value in ("seconds", "peak_memory_mb", "gigaflop"))
-    products = [facts["gigaflop"] / facts["seconds"] for facts in measured if "matmul" in facts]
-    matmul = statistics.median(products) if products else 0.0
+    products = [facts | {"rate": facts["gigaflop"] / facts["seconds"]} for facts in measured if "matmul" in facts]
+    matmul = medians(products, "rate", "matmul")
     rows = []
     for loop, backbone, optimizer, precision, size in sorted(
         seconds, key=lambda key: (key[4], key[1] != "vgg19", key[3] != "float32", key[2])
@@ -97,7 +97,7 @@ def _steps_table(measured: Sequence[Facts]) -> Table:
         textbook, floor, nst = (dict(zip(SUBJECT, key, strict=True)) for key in subjects)
         ratios = [_ratio(measured, nst, floor), _ratio(measured, textbook, nst)]
         rate = work.get(subjects[1], 0.0) / seconds[subjects[2]]
-        rates = [f"{rate:.0f}", f"{100 * rate / matmul:.0f} %"] if rate and matmul else ["", ""]
+        rates = [f"{rate:.0f}", f"{100 * rate / matmul[precision,]:.0f} %"] if rate and matmul else ["", ""]
         rows.append([str(size), backbone, optimizer, precision, *times, *ratios, *rates, *peaks])
     columns = [
         "size",

@@ -70,8 +70,10 @@ class Bench:
 def steps(bench: Bench) -> None:
     """Seconds a step, with one evaluation each: the floor, the textbook's loop, and nst through its own door."""
     for repeat in range(bench.repeats):
-        matmul = ["matmul", *bench.pictures(min(bench.sizes)), "--seconds", str(bench.seconds)]
-        bench.measure({"matmul": "float32", "repeat": repeat}, partial(_loop, matmul))
+        for precision in bench.precisions:
+            matmul = ["matmul", *bench.pictures(min(bench.sizes)), "--seconds", str(bench.seconds)]
+            take = partial(_loop, [*matmul, "--precision", precision])
+            bench.measure({"matmul": precision, "repeat": repeat}, take)
         for size in bench.sizes:
             subject = {"size": size, "repeat": repeat}
             common = [*bench.pictures(size), "--seconds", str(bench.seconds)]
