@@ -8,6 +8,7 @@ from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from nst.bench.stages import Facts
 from nst.files import encode_csv, write_whole
@@ -151,20 +152,35 @@ def _others_table(measured: Sequence[Facts]) -> Table:
     ]
 
 
+DASHES = {"float32": "solid", "tf32": "dashdot", "bfloat16": "dashed"}
+"""How the lines of a precision are drawn."""
+
+
 def _plot(measured: Sequence[Facts]) -> bytes:
-    """Seconds a step and peak memory against size, an SVG file."""
+    """Seconds a step and peak memory against size, of one optimiser, an SVG file."""
     shown = {"seconds a step": "seconds", "peak memory, MB": "peak_memory_mb"}
+    optimizer = next((facts["optimizer"] for facts in measured if facts.get("optimizer")), "")
+    told = [facts for facts in measured if facts.get("optimizer") in ("", optimizer)]
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(11, 3.8), layout="constrained")
         for panel, (title, value) in zip(figure.subplots(1, 2), shown.items(), strict=True):
-            lines: dict[str, list[tuple[int, float]]] = {}
-            for (*subject, size), median in medians(measured, value, *SUBJECT).items():
-                label = " ".join(each for each in subject if each not in ("", "float32"))
-                lines.setdefault(label, []).append((size, median))
-            for label, line in lines.items():
-                panel.plot(*zip(*sorted(line), strict=True), marker="o", linewidth=1.5, label=label)
-            panel.set(title=title, xlabel="pixels a side", xscale="log", yscale="log")
-            panel.grid(alpha=0.25, which="both")
+            lines: dict[tuple[str, str, str], list[tuple[int, float]]] = {}
+            for (*subject, size), median in medians(told, value, "loop", "backbone", "precision", "size").items():
+                lines.setdefault((subject[0], subject[1], subject[2]), []).append((size, median))
+            colours = {each: f"C{number}" for number, each in enumerate(dict.fromkeys(key[:2] for key in lines))}
+            for (loop, backbone, precision), line in lines.items():
+                panel.plot(
+                    *zip(*sorted(line), strict=True),
+                    color=colours[loop, backbone],
+                    linestyle=DASHES[precision],
+                    marker="o",
+                    linewidth=1.5,
+                    label=" ".join(each for each in (loop, backbone, precision) if each != "float32"),
+                )
+            panel.set(title=title, xlabel="pixels a side")
+            _logarithmic(panel)
+            sizes = sorted({size for line in lines.values() for size, _ in line})
+            panel.set_xticks(sizes, list(map(str, sizes)))
         return _svg(figure, panel)
 
 
@@ -177,9 +193,19 @@ def _plot_descents(measured: Sequence[Facts]) -> bytes:
         for facts in descents:
             seconds, losses = zip(*facts["curve"], strict=True)
             panel.plot(seconds, losses, marker="o" if len(losses) == 1 else None, label=facts["descent"])
-        panel.set(title="total loss", xlabel="seconds", xscale="log", yscale="log")
-        panel.grid(alpha=0.25, which="both")
+        panel.set(title="total loss", xlabel="seconds")
+        _logarithmic(panel)
         return _svg(figure, panel)
+
+
+def _logarithmic(panel: Any) -> None:
+    """Both axes logarithmic, with plain numbers."""
+    panel.set(xscale="log", yscale="log")
+    for axis in (panel.xaxis, panel.yaxis):
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.set_minor_formatter(NullFormatter())
+    panel.grid(alpha=0.25)
 
 
 def _svg(figure: Figure, panel: Any) -> bytes:
