@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 import sys
+import traceback
 from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,13 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from nst import config
-from nst.errors import InputError, did_you_mean
+from nst.errors import Diverged, InputError, did_you_mean
 from nst.text import number
 
 COMMAND = "NST_COMMAND"
 """Environment variable: the command line of the process that was started by the user."""
+DEBUG = "NST_DEBUG"
+"""Environment variable: 1 shows the traceback behind a line."""
 EXTRAS = {
     "joblib": "joblib",
     "submitit_local": "submitit",
@@ -48,13 +51,15 @@ def complain(error: BaseException) -> str | None:
     message = explain(error)
     if message is not None:
         message = " ".join(message.split())
+        if os.environ.get(DEBUG) == "1":
+            traceback.print_exception(error)
         print(f"nst: {message}", file=sys.stderr, flush=True)
     return message
 
 
 def explain(error: BaseException) -> str | None:
     """One line for an error of composition or of a folder that cannot be made; None for a bug of ours."""
-    if isinstance(error, InputError):
+    if isinstance(error, InputError | Diverged):
         return str(error)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, option = error.missing_cfg_file.rpartition("/")

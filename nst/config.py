@@ -193,7 +193,7 @@ class Trainer:
         Precision.float32,
         "of the networks, in modes that optimise: tf32 is faster on a GPU, bfloat16 there and on a processor with AMX",
     )
-    checkpoint_minutes: float = key(1.0, "minutes between checkpoints: what a killed run loses at most", above=0)
+    checkpoint_seconds: float = key(60.0, "seconds between checkpoints: what a killed run loses at most", above=0)
 
 
 @dataclass
@@ -287,7 +287,8 @@ class Config:
     seed: int = key(0, "of the noise, and of all else that is drawn", at_least=0, at_most=2**32 - 1)
     question: str | None = key(None, "what an experiment asks; it heads the report")
     minimise: Figure = key(Figure.total, "what a sweeper that searches, such as Optuna, is told of each run")
-    resume: str | None = key(None, "a checkpoint to go on from, with the same keys otherwise")
+    resume: str | None = key(None, "a run's folder, or a sweep's, to go on with; its config is taken from there")
+    rerun: str | None = key(None, "a run's folder, or a result.png by itself, to make again from its own record")
     backbone: Backbone = key(Backbone, "the frozen network that sees the images")
     optimizer: Optimizer = key(Optimizer, "how the loss is minimised")
     generator: Generator | None = key(None, "of mode=train only: the network that is trained")

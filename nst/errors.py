@@ -1,19 +1,32 @@
-"""The one exception for what a user can put right, the hint it carries, and exit statuses."""
+"""What a run ends with when it does not end well: exceptions, the hint they carry, and exit statuses."""
 
+import signal
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-FAILED, REFUSED, INTERRUPTED = 1, 2, 130
-"""Exit statuses: a job of a sweep broke; input cannot be used; Ctrl-C or a kill."""
+FAILED, REFUSED, DIVERGED, STOPPED = 1, 2, 3, 128
+"""Exit statuses: something broke; input cannot be used; a run diverged; a signal, whose number is added to that."""
 
 
 class InputError(ValueError):
     """What was given cannot be used. The message is one line: what was wrong, where, what would be right."""
 
 
+class Diverged(ArithmeticError):
+    """What is optimised cannot be gone on from. The message is one line: what happened when, what would help."""
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal has ended a run, which has saved what it had."""
+
+    def __init__(self, number: int = signal.SIGINT) -> None:
+        super().__init__(number)
+        self.number = number
+
+
 def one_line(error: BaseException) -> str:
     """What is said of an error where there is one line for it."""
-    kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
+    kind = "" if isinstance(error, InputError | Diverged) else f"{type(error).__name__}: "
     return kind + " ".join(str(error).split())
 
 

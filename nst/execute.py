@@ -22,8 +22,10 @@ from nst.builders import Experiment, build
 from nst.clock import spending, spent
 from nst.commandline import Labels, remove_empty
 from nst.config import Accelerator, Config, Mode, Precision, TrackerName
-from nst.errors import InputError, one_line
-from nst.files import CHECKPOINT, read_record, refuse_another, refuse_changed
+from nst.earlier import Earlier
+from nst.errors import Diverged, InputError, Stopped, one_line
+from nst.files import CHECKPOINT, alone_in, read_record, refuse_another, refuse_changed
+from nst.imagefile import load
 from nst.memory import free, keep, ran_out
 from nst.progress import Progress
 from nst.record import Record, Recorder, device_facts, peak_memory_mb
@@ -35,18 +37,21 @@ OPTIMISING = (Mode.transfer, Mode.reconstruct, Mode.texture, Mode.train, Mode.di
 LENGTH = ("steps", "epochs")
 MAY_DIFFER = (
     *("resume", "tracking", "question", "minimise", "data.workers", "strip"),
-    *("trainer.accelerator", "trainer.processes", "trainer.machines", "trainer.checkpoint_minutes"),
+    *("trainer.accelerator", "trainer.processes", "trainer.machines", "trainer.checkpoint_seconds", "rerun"),
 )
 """Keys, or the groups they are in, that make no difference to a run's result; one that goes on may be longer, too."""
 
 
-def execute(config: Config, folder: Path, labels: Labels, began: float) -> dict[str, Any]:
+def execute(
+    config: Config, folder: Path, labels: Labels, began: float, earlier: Earlier | None = None
+) -> dict[str, Any]:
     """Run a config and leave its record in `folder`. `began` is when it was asked for, on time.perf_counter's clock.
 
     Returns the record's final losses and timings. A job of a sweep whose folder holds it already goes on from its
     checkpoint, or is left as it is if it is finished: the same command in the same folder completes a sweep.
-    Raises InputError, with nothing written, for what cannot work; KeyboardInterrupt, with the record closed and the
-    picture so far saved, when the run is interrupted.
+    earlier: the run that this one goes on with, in its folder or in another, or makes again.
+    Raises InputError, with nothing written, for what cannot work; Diverged and Stopped, with the record closed and for
+    the latter the picture so far saved.
     """
     _quieten()
     if _tracks(config):
@@ -63,29 +68,54 @@ def execute(config: Config, folder: Path, labels: Labels, began: float) -> dict[
         experiment = build(config, device, trainer.world_size)
     task = experiment.task
     resolved: Any = OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True)
-    held = read_record(folder) if trainer.is_global_zero else {}  # the first process keeps the record
-    if held and not labels.sweep:
-        raise InputError(f"{folder} holds a run already; choose another folder with hydra.run.dir=FOLDER")
-    if "config" in held:
-        where = f"hydra.sweep.dir: {folder}"
-        refuse_another(where, held["config"], resolved, MAY_DIFFER)
-        refuse_changed(where, held, experiment.inputs | experiment.weights)
-        if held["status"] == "finished":
-            say(f"kept     {os.path.relpath(folder)}, finished before")
-            return dict(held["losses"] | held["timings"])
-    start = folder if "config" in held and (folder / CHECKPOINT).exists() else config.resume
-    checkpoint = _checkpoint(Path(start).expanduser(), resolved, experiment) if start else None
+    there = (folder / CHECKPOINT).exists()
     if not trainer.is_global_zero:
         for number in (signal.SIGINT, signal.SIGTERM):  # it is for the first process to stop all
             signal.signal(number, signal.SIG_IGN)
+        checkpoint = _start(folder if there else config.resume, resolved, experiment)
         trainer.fit(task, ckpt_path=checkpoint, weights_only=True)
         remove_empty(folder)
         return {}
+    with alone_in(folder):
+        held = read_record(folder)
+        resuming = earlier is not None and earlier.key == "resume" and earlier.folder.resolve() == folder.resolve()
+        if held and not labels.sweep and not resuming:
+            raise InputError(f"{folder} holds a run already; choose another folder with hydra.run.dir=FOLDER")
+        if "config" in held:
+            where = earlier.where if earlier and resuming else f"hydra.sweep.dir: {folder}"
+            refuse_another(where, held["config"], resolved, (*MAY_DIFFER, *LENGTH) if resuming else MAY_DIFFER)
+            refuse_changed(where, held, experiment.inputs | experiment.weights)
+            if held["status"] == "finished" and labels.sweep:
+                say(f"kept     {os.path.relpath(folder)}, finished before")
+                return dict(held["losses"] | held["timings"])
+            if held["status"] == "finished":
+                raise InputError(f"{where}: that run has finished; start one with more steps, or make it again: rerun=")
+        checkpoint = _start(folder if "config" in held and there else config.resume, resolved, experiment)
+        return _run(trainer, experiment, config, resolved, folder, labels, began, earlier, held, checkpoint)
 
+
+def _run(
+    trainer: Trainer,
+    experiment: Experiment,
+    config: Config,
+    resolved: dict[str, Any],
+    folder: Path,
+    labels: Labels,
+    began: float,
+    earlier: Earlier | None,
+    held: dict[str, Any],
+    checkpoint: Path | None,
+) -> dict[str, Any]:
+    """The run, recorded. held: what record.json said of the folder before."""
+    task, device = experiment.task, trainer.strategy.root_device
     name = labels.name or " ".join(Path(image).stem for image in (config.content, config.style) if image)
     started = datetime.now(timezone.utc) - timedelta(seconds=time.perf_counter() - began)
     facts: dict[str, Any] = {"command": labels.command, "overrides": labels.overrides, "started": started.isoformat()}
     facts |= {"name": f"{config.mode.value} {name}", "config": resolved}
+    if "config" in held and not labels.sweep:  # a sweep's jobs are told apart by what it asks of them now
+        again = {key: facts.pop(key) for key in ("command", "started")}
+        facts |= {key: held[key] for key in (*again, "overrides", "name") if key in held}
+        facts["resumed"] = [*held.get("resumed", []), again]
     facts |= {"inputs": experiment.inputs, "weights": experiment.weights, "device": device_facts(device)}
     facts |= {"data": experiment.data} if experiment.data else {}
     if seen := experiment.plan:
@@ -93,27 +123,36 @@ def execute(config: Config, folder: Path, labels: Labels, began: float) -> dict[
         in_strips = f", in {seen.strips} strips" if seen.strips > 1 else ""
         say(f"memory   about {gigabytes(seen.bytes)} for a step{in_strips}; {gigabytes(free(device))} are free")
     record = Record(folder, facts)
+    if earlier:
+        differences = earlier.differences(record.facts)
+        for line in differences:
+            say(f"differs  {line}")
+        record.facts[earlier.key] = {"of": earlier.given, "differs": differences}
     with spending("tracking"):
-        tracker = _tracker(config, resolved, facts["name"], folder, labels.sweep)
+        tracker = _tracker(config, resolved, facts["name"], folder, labels.sweep, held.get("wandb"))
+    record.facts["wandb"] = tracker.facts()
     record.open()
     beside = {role: record.add_input(role, image) for role, image in experiment.originals.items()}
-    recorder = Recorder(record, tracker, config.tracking.image_every, beside, 60 * config.trainer.checkpoint_minutes)
+    recorder = Recorder(record, tracker, config.tracking.image_every, beside, config.trainer.checkpoint_seconds)
     trainer.callbacks += [Progress(), recorder]  # type: ignore[attr-defined]
 
     timings: dict[str, Any] = {"setup_seconds": time.perf_counter() - began, "setup": spent()}
     keep()
-    status = "failed"
+    status, signals = "failed", list[int]()
     try:
-        with _stopping_gently(task), _short_of_memory(experiment.lighter):
+        with _stopping_gently(task, signals), _short_of_memory(experiment.lighter):
             trainer.fit(task, ckpt_path=checkpoint, weights_only=True)
         status = "finished"
     except SystemExit:  # what Lightning makes of a KeyboardInterrupt
         status = "interrupted"
+    except Diverged as error:
+        status, record.facts["error"] = "diverged", one_line(error)
+        raise
     except Exception as error:
         record.facts["error"] = one_line(error)
         raise
     finally:
-        if status != "failed":
+        if status in ("finished", "interrupted"):
             record.add_results(task)
             if data := experiment.data | task.data_facts():
                 record.facts["data"] = data
@@ -129,8 +168,21 @@ def execute(config: Config, folder: Path, labels: Labels, began: float) -> dict[
         tracker.finish(summary, failed=status != "finished")
     _say(record, tracker, status, timings)
     if status == "interrupted":
-        raise KeyboardInterrupt
+        raise Stopped(*signals[:1])
+    if earlier and earlier.key == "rerun":
+        say(f"again    {_likeness(folder / 'result.png', earlier.picture)}")
     return summary
+
+
+def _likeness(result: Path, earlier: Path) -> str:
+    """How a picture that was made again compares with the earlier one."""
+    if not (result.is_file() and earlier.is_file()):
+        return "there is no picture to compare"
+    pictures = [load(path) for path in (result, earlier)]
+    if pictures[0].shape != pictures[1].shape:
+        return f"of another size than {earlier}"
+    apart = 255 * float((pictures[0] - pictures[1]).abs().mean())
+    return f"{earlier}, {'bit for bit' if apart == 0 else f'but for {apart:.2g} of 255 levels on average'}"
 
 
 @contextmanager
@@ -145,14 +197,18 @@ def _short_of_memory(lighter: str) -> Iterator[None]:
 
 
 @contextmanager
-def _stopping_gently(task: Task) -> Iterator[None]:
-    """The first SIGINT or SIGTERM ends the run at its next stop, with a checkpoint; the second ends it at once."""
+def _stopping_gently(task: Task, received: list[int]) -> Iterator[None]:
+    """The first SIGINT or SIGTERM ends the run at its next stop, with a checkpoint; the second ends it at once.
+
+    received: where their numbers go.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def request(number: int, frame: object) -> None:
+        received.append(number)
         if task.stop_requested:
             raise KeyboardInterrupt
         task.stop_requested = True
@@ -208,7 +264,15 @@ def _tracks(config: Config) -> bool:
     return config.tracking.name is TrackerName.wandb and os.environ.get("WANDB_MODE") != "disabled"
 
 
-def _tracker(config: Config, resolved: dict[str, Any], name: str, folder: Path, sweep: Path | None) -> Tracker:
+def _tracker(
+    config: Config,
+    resolved: dict[str, Any],
+    name: str,
+    folder: Path,
+    sweep: Path | None,
+    before: dict[str, Any] | None,
+) -> Tracker:
+    """before: what the record of the run that this one goes on with says of its tracker."""
     tracking = config.tracking
     if not _tracks(config):
         return NoTracker()
@@ -222,11 +286,15 @@ def _tracker(config: Config, resolved: dict[str, Any], name: str, folder: Path, 
         job_type=config.mode.value,
         tags=[config.mode.value, config.backbone.name.value, *tracking.tags],
         group=tracking.group or ("_".join(sweep.parts[-2:]) if sweep else None),
+        before=before,
     )
 
 
-def _checkpoint(path: Path, resolved: dict[str, Any], experiment: Experiment) -> Path:
-    """The checkpoint file that `resume` means, a file or a run's folder, if it is of this run's config and files."""
+def _start(start: Path | str | None, resolved: dict[str, Any], experiment: Experiment) -> Path | None:
+    """The checkpoint to start from, given itself or by its run's folder, if it is of this run's config and files."""
+    if start is None:
+        return None
+    path = Path(start).expanduser()
     path = path / CHECKPOINT if path.is_dir() else path
     if not path.is_file():
         raise InputError(f"resume={path}: no such file")

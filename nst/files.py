@@ -5,12 +5,18 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from nst.errors import InputError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 CHECKPOINT = "checkpoint.ckpt"
 """In a run's folder while it is not finished."""
@@ -87,6 +93,29 @@ def encode_csv(columns: Collection[str], rows: Iterable[Mapping[str, Any]]) -> b
 def commit_name(git: Mapping[str, Any]) -> str:
     """What a record's `git` comes to: ten digits of the commit, and whether the checkout was changed since."""
     return str(git["commit"][:10]) + (" (changed)" if git["changed"] else "")
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Keep other processes out of a folder, which ask the same. Raises InputError if one is there.
+
+    The lock goes with the process, however that ends. Where a system or a file system has none, nobody is kept out.
+    """
+    if fcntl is None or not folder.is_dir():
+        yield
+        return
+    place = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(place)
+        raise InputError(f"{folder}: another process is at work there; wait for it, or stop it") from None
+    except OSError:
+        pass
+    try:
+        yield
+    finally:
+        os.close(place)
 
 
 def write_whole(path: Path, data: bytes) -> None:

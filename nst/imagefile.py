@@ -73,6 +73,19 @@ def is_image(path: Path) -> bool:
         return False
 
 
+def png_text(path: Path, name: str) -> str | None:
+    """A text chunk of a PNG file; None if it has none of that name, or is no whole PNG file."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path, formats=["PNG"]) as image:
+                image.load()
+                text = image.info.get(name)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return None
+    return text if isinstance(text, str) else None
+
+
 def encode_png(image: Tensor, text: Mapping[str, str]) -> bytes:
     """A (1, 3 or 4, H, W) image in [0, 1] as the bytes of a PNG file, with `text` in its text chunks."""
     chunks = PngInfo()

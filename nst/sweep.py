@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +16,15 @@ from hydra.experimental.callback import Callback
 from nst import commandline
 from nst.commandline import Labels
 from nst.errors import FAILED, REFUSED, InputError, one_line
-from nst.files import read_record, write_whole
+from nst.files import alone_in, read_record, write_whole
 from nst.text import say
 
 if TYPE_CHECKING:
     from nst.report.runs import Sweep
 
 log = logging.getLogger(__name__)
+held = ExitStack()
+"""The lock of the sweep that this process has begun."""
 begun: list[Path] = []
 """The folders of sweeps that this process has begun and not concluded."""
 
@@ -33,6 +36,12 @@ class Begin(Callback):
         folder = commandline.sweep_folder(config.hydra)
         if (folder / "record.json").exists():
             commandline.complain(InputError(f"hydra.sweep.dir={folder}: a single run is there; choose another folder"))
+            sys.exit(REFUSED)
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            held.enter_context(alone_in(folder))
+        except InputError as error:
+            commandline.complain(error)
             sys.exit(REFUSED)
         begun.append(folder)
 
@@ -60,6 +69,7 @@ def conclude(folder: Path) -> int:
 
     A sweep of which all jobs were refused leaves nothing.
     """
+    held.close()
     # jinja and matplotlib: not before they are needed
     from nst.report import write_report
     from nst.report.runs import read

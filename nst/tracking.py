@@ -74,7 +74,8 @@ class WandbTracker:
     """One W&B run.
 
     mode: "online", "offline", or "auto": online if logged in, else offline; the environment's WANDB_MODE goes before.
-    folder: where W&B keeps its files. The other arguments are W&B's own.
+    folder: where W&B keeps its files. before: what `facts` said of the run that this one goes on with: where both are
+    online it is the same run of W&B, else another, whose config names the first. The other arguments are W&B's own.
     """
 
     def __init__(
@@ -88,18 +89,21 @@ class WandbTracker:
         tags: Sequence[str] = (),
         group: str | None = None,
         entity: str | None = None,
+        before: Mapping[str, Any] | None = None,
     ) -> None:
         import wandb
 
         self._wandb = wandb
 
         def init(mode: str) -> Any:
+            same = before if before and mode == before.get("mode") == "online" else {}
             return wandb.init(
+                **({"id": same["id"], "resume": "allow"} if same else {}),
                 mode=mode,  # type: ignore[arg-type]
                 dir=folder.resolve(),  # W&B's service process, shared by a sweep's runs, may stand elsewhere
                 project=project,
                 entity=entity,
-                config=dict(config),
+                config={**config, **({"goes_on_with": before.get("id")} if before and not same else {})},
                 name=name,
                 job_type=job_type,
                 tags=tuple(tags),

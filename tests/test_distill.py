@@ -109,7 +109,7 @@ def test_it_goes_on_from_a_checkpoint_as_if_it_had_not_stopped(
         return chunk(task, steps)
 
     monkeypatch.setattr(Distill, "run_chunk", killed_at_eight)
-    assert nst(*arguments, "steps=12", "trainer.checkpoint_minutes=1e-6").status == 130
+    assert nst(*arguments, "steps=12", "trainer.checkpoint_seconds=1e-6").status == 130
     monkeypatch.setattr(Distill, "run_chunk", chunk)
     resumed = nst(*arguments, "steps=12", "resume=run2")
     assert resumed.status == 0, resumed.err

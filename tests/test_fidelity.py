@@ -108,7 +108,7 @@ def test_it_goes_on_where_it_was_stopped(
 
     with monkeypatch.context() as patched:
         patched.setattr(Fidelity, "_explain", stopped)
-        assert nst(*arguments, "trainer.checkpoint_minutes=1e-6").status == 130
+        assert nst(*arguments, "trainer.checkpoint_seconds=1e-6").status == 130
     resumed = nst(*arguments, "resume=run2")
     assert resumed.status == 0, resumed.err
     for name in ("fidelity.csv", "unexplained.csv", "tables.md", "sheet.jpg"):

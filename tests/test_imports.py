@@ -16,7 +16,7 @@ LEVELS = [
     {"fidelity"},
     {"tasks"},
     {"record", "progress"},
-    {"builders", "commandline", "usage"},
+    {"builders", "commandline", "usage", "earlier"},
     {"execute", "sweep"},
     {"run"},
     {"bench"},
@@ -52,7 +52,7 @@ def test_imports_run_one_way() -> None:
 
 def test_below_the_builders_nobody_sees_a_config() -> None:
     for path in MODULES:
-        if top(path) not in ("builders", "commandline", "usage", "execute", "sweep", "run", "config"):
+        if top(path) not in ("builders", "commandline", "usage", "earlier", "execute", "sweep", "run", "config"):
             assert not {name for name in imports(path) if name.startswith(("omegaconf", "hydra", "nst.config"))}, path
 
 

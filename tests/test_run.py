@@ -171,10 +171,10 @@ def test_a_folder_holds_one_run(nst: Door, tmp_path: Path) -> None:
 
 def test_a_loss_that_is_not_finite_ends_the_run_with_one_line(nst: Door) -> None:
     result = nst(*SMALL, "style_weight=1e38", "style_loss.gram=none")
-    assert result.status == 2
+    assert result.status == 3
     assert "not finite" in result.err
     assert result.err.count("\n") == 1
-    assert result.record["status"] == "failed"
+    assert result.record["status"] == "diverged"
     assert not (result.folder / "result.png").exists()
 
 
@@ -263,7 +263,7 @@ def test_a_run_resumed_from_a_checkpoint_ends_where_the_whole_one_does(
         return chunk(task, steps)
 
     monkeypatch.setattr(Transfer, "run_chunk", killed)
-    stopped = nst(*arguments, "trainer.checkpoint_minutes=1e-6")
+    stopped = nst(*arguments, "trainer.checkpoint_seconds=1e-6")
     assert stopped.status == 130
     assert stopped.record["status"] == "interrupted"
     assert (stopped.folder / "result.png").exists()  # the picture so far
@@ -297,7 +297,7 @@ def test_a_signal_closes_the_record_and_the_run_goes_on_from_there(
         time.sleep(0.05)
     process.send_signal(sent)
     output = process.communicate(timeout=60)[0]
-    assert process.returncode == 130, output
+    assert process.returncode == 128 + sent, output
     assert "Traceback" not in output
     record = json.loads((tmp_path / "stopped" / "record.json").read_text())
     assert record["status"] == "interrupted"

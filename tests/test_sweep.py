@@ -29,7 +29,7 @@ def test_a_sweep_goes_on_and_ends_the_same_under_every_launcher(
     asked += ["hydra.sweep.dir=sweeps/today"]
     sweep = tmp_path / "sweeps" / "today"
     stop_at(4, monkeypatch)
-    assert nst(*asked, "trainer.checkpoint_minutes=1e-6").status == 130
+    assert nst(*asked, "trainer.checkpoint_seconds=1e-6").status == 130
     assert json.loads((sweep / "0" / "record.json").read_text())["status"] == "interrupted"
     assert not (sweep / "2").exists()
 

@@ -99,7 +99,7 @@ def test_a_stopped_training_goes_on_to_the_same_result(
         return step(task, batch, index)
 
     monkeypatch.setattr(Train, "training_step", killed_at_five)
-    assert nst(*arguments, "trainer.checkpoint_minutes=1e-6").status == 130
+    assert nst(*arguments, "trainer.checkpoint_seconds=1e-6").status == 130
     monkeypatch.setattr(Train, "training_step", step)
     assert nst(*STYLIZE, "checkpoint=run2", "content=coffee", "size=32").status == 0  # with what it has so far
     resumed = nst(*arguments, "resume=run2")

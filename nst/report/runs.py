@@ -19,7 +19,7 @@ TIMINGS = ("seconds_per_step", "total_seconds", "peak_memory_mb")
 """What the table tells of a run besides its losses."""
 OTHER_TIMINGS = ("images_per_second", "median_milliseconds")
 """What it tells where a generator was trained or painted."""
-NOT_SWEPT = ("experiment", "resume")
+NOT_SWEPT = ("experiment", "resume", "rerun")
 OUTER_KEYS = 2
 """So many swept keys are rows and columns; the others divide the runs into sections."""
 
@@ -33,7 +33,7 @@ class Run:
 
     @property
     def status(self) -> str:
-        """finished, interrupted, failed, refused or, for a run that is still going on or was killed, running."""
+        """finished, interrupted, diverged, failed, refused or, for a run that still goes on or was killed, running."""
         return str(self.record.get("status", "failed"))
 
     @property

@@ -7,8 +7,10 @@ from typing import Any
 from pytorch_lightning import LightningModule
 from torch import Tensor
 
-from nst.errors import InputError
+from nst.errors import Diverged
 
+SLOWER = 0.1
+"""Factor of the step size with which a run that went wrong is tried once more."""
 Row = dict[str, float]
 """One line of the record: step, seconds since the first step began, and named figures."""
 
@@ -74,10 +76,10 @@ class Task(LightningModule):
         return {}
 
     def finite(self, figures: Mapping[str, Tensor | float]) -> dict[str, float]:
-        """Figures as numbers, for which the device is waited for. Raises InputError if one is infinite or no number."""
+        """Figures as numbers, for which the device is waited for. Raises Diverged if one is infinite or no number."""
         numbers = {name: float(value) for name, value in figures.items()}
         if not all(map(math.isfinite, numbers.values())):
-            raise InputError(f"the loss is not finite at step {self.step}: lower the weights or the learning rate")
+            raise Diverged(f"the loss is not finite at step {self.step}: lower the weights or optimizer.lr")
         return numbers
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

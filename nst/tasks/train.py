@@ -1,5 +1,7 @@
 """Training a generator: one style, any content."""
 
+import copy
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -12,7 +14,8 @@ from torch.utils.data import DataLoader
 from nst.generator import Generator, encode
 from nst.objective import Objective, Targets, content_targets
 from nst.photos import Draws, Positions
-from nst.tasks.task import Lazily, Row, Task
+from nst.tasks.task import SLOWER, Lazily, Row, Task
+from nst.text import say
 
 SHOWN = 4
 """Held-out images side by side in the picture."""
@@ -27,6 +30,10 @@ class Train(Task):
     """
 
     held_out: Tensor
+    _good: dict[str, Any] | None = None
+    """What was trained, and the optimiser's state, when the losses were last told."""
+    _slowed = False
+    """Whether it has gone wrong before."""
     unreadable: Tensor
     """Which of the images could not be read to the end; one more place for none."""
 
@@ -94,7 +101,20 @@ class Train(Task):
         return row
 
     def _row(self) -> Row:
-        return {"step": self.step, "seconds": self.seconds} | self.finite(self.figures())
+        figures: dict[str, float] = self.figures()
+        optimizer: Any = self.optimizers(use_pl_optimizer=False)
+        state = {"generator": self.generator.state_dict(), "optimizer": optimizer.state_dict()}
+        if all(map(math.isfinite, figures.values())):
+            self._good = copy.deepcopy(state)
+        elif self._good and not self._slowed:
+            say(f"step {self.step}: the loss is not finite; from where it was, with steps {SLOWER:g} times as long")
+            self._slowed = True
+            self.generator.load_state_dict(self._good["generator"])
+            optimizer.load_state_dict(self._good["optimizer"])
+            for group in optimizer.param_groups:
+                group["lr"] *= SLOWER
+            figures = self.figures()
+        return {"step": self.step, "seconds": self.seconds} | self.finite(figures)
 
     def _content(self, images: Tensor) -> Targets:
         return content_targets(self.objective.backbone, images, self.content_layers)
@@ -136,3 +156,8 @@ class Train(Task):
         kept = ("generator.", "unreadable")
         state = checkpoint["state_dict"]
         checkpoint["state_dict"] = {name: value for name, value in state.items() if name.startswith(kept)}
+        checkpoint["progress"]["slowed"] = self._slowed
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_load_checkpoint(checkpoint)
+        self._slowed = checkpoint["progress"].get("slowed", False)

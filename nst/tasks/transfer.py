@@ -11,12 +11,20 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Optimizer
 
-from nst.errors import InputError
+from nst.errors import Diverged, InputError
 from nst.losses import range_loss
 from nst.objective import Objective
 from nst.replay import Replay
 from nst.tasks.chunks import ChunkedTask
+from nst.tasks.task import SLOWER
+from nst.text import say
 
+FURTHEST = 1e4
+"""From 0; pixels beyond it are lost, although losses may be finite still."""
+ONE_LEVEL = 1 / 255
+"""Of a picture of 8 bits."""
+STILL = 10
+"""Steps of a level's first without any movement after which an optimiser is taken to be stuck."""
 LARGEST_LOSS = 2.0**30
 """What is minimised is scaled down to about this for a grey image, where it is more."""
 
@@ -46,6 +54,10 @@ class Transfer(ChunkedTask):
     """
 
     _step: Replay | None = None
+    _slowed = False
+    """Whether it has gone wrong before."""
+    _unmoved = 0.0
+    """Steps since a level began in which nothing has moved; infinite once something has."""
 
     def __init__(
         self,
@@ -65,6 +77,7 @@ class Transfer(ChunkedTask):
         optimizer = self._make_optimizer([self.pixels])
         for group in optimizer.param_groups:
             _capturable(group, self.pixels.is_cuda)
+            group["lr"] *= SLOWER if self._slowed else 1.0
         return optimizer
 
     def run_chunk(self, steps: int) -> dict[str, float]:
@@ -72,10 +85,44 @@ class Transfer(ChunkedTask):
             self._enter(next(at for at, level in enumerate(self.levels) if self.step < level.until))
             # the pixels are others, and what an optimiser remembers of steps is of the old ones
             self.trainer.optimizers = [self.configure_optimizers()]
-        figures = self.advance(self.optimizers(use_pl_optimizer=False), steps)
+        good = self.pixels.detach().clone()
+        figures, wrong = self._tried(good, steps)
+        if wrong and not self._slowed:
+            say(f"step {self.step}: {wrong}; from there again, with steps {SLOWER:g} times as long")
+            self._slowed, self._step, self._unmoved = True, None, 0.0
+            self.pixels.data.copy_(good)
+            self.trainer.optimizers = [self.configure_optimizers()]
+            figures, wrong = self._tried(good, steps)
+        if wrong:
+            raise Diverged(
+                f"{wrong} after step {self.step}, and with steps {SLOWER:g} times as long, too: lower the weights or "
+                "optimizer.lr"
+            )
         if self.step + steps >= self.levels[-1].until:
             self._step = None  # a CUDA graph has memory of its own
         return figures
+
+    def _tried(self, good: Tensor, steps: int) -> tuple[dict[str, float], str]:
+        """Take steps from an image. Returns the figures before the first, and what went wrong, if anything did."""
+        begun = self.advance(self.optimizers(use_pl_optimizer=False), steps)
+        with torch.no_grad():
+            shown, gradient = self.picture(), self.pixels.grad
+            assert gradient is not None
+            ends = (self.pixels - good).abs().max(), self.pixels.abs().max(), gradient.abs().max(), _spread(shown)
+            # the device is waited for here, once all steps are on their way
+            *terms, moved, furthest, slope, spread = torch.cat([begun[1:], torch.stack(ends)]).tolist()
+            self._unmoved = math.inf if moved else self._unmoved + steps
+            wrong = ""
+            if not furthest <= FURTHEST:  # or no number
+                wrong = "the pixels have left all bounds"
+            elif moved == 0 and slope != 0 and STILL <= self._unmoved < math.inf:
+                wrong = "no step lowers the loss"
+            elif spread < ONE_LEVEL <= float(_spread(good.clamp(0, 1))) and self._is_no_better_than_grey(shown):
+                wrong = "the image has gone to one colour"
+        return self.objective.named(dict(zip(self.objective.terms, terms, strict=True))), wrong
+
+    def _is_no_better_than_grey(self, picture: Tensor) -> bool:
+        return float(self.objective(picture)["total"]) >= self._grey / 2
 
     @property
     def objective(self) -> Objective:
@@ -91,22 +138,23 @@ class Transfer(ChunkedTask):
             self.pixels = nn.Parameter(F.interpolate(self.pixels, size, mode="bicubic", align_corners=False))
         with torch.autocast(self.pixels.device.type, enabled=False):  # as when a checkpoint is loaded
             grey = self.objective(torch.full_like(self.pixels, 0.5))["total"]
+        self._unmoved = 0.0
+        self._grey = float(grey)
         self._range_factor = self._range_weight * grey
         # products of gradients overflow; scaled by a power of two the steps are the same to the bit
-        self._scale = min(1.0, LARGEST_LOSS / 2.0 ** math.frexp(float(grey))[1])
+        self._scale = min(1.0, LARGEST_LOSS / 2.0 ** math.frexp(self._grey)[1])
 
-    def advance(self, optimizer: Any, steps: int) -> dict[str, float]:
+    def advance(self, optimizer: Any, steps: int) -> Tensor:
         """Take `steps` steps of an optimiser of `pixels`, the same one at a level's every call.
 
-        Returns named figures, as they were before the first.
+        Returns what was minimised and the objective's terms, as they were before the first, not waited for.
         """
         if self._step is None:
             self._step = Replay(partial(optimizer.step, self._evaluate), self.pixels.device)
         begun = self._step().clone()
         for _ in range(steps - 1):
             self._step()
-        _, *terms = begun.tolist()  # the device is waited for here, once all steps are on their way
-        return self.objective.named(dict(zip(self.objective.terms, terms, strict=True)))
+        return begun
 
     def _evaluate(self) -> Tensor:
         """Compute the gradient of what is minimised. Returns that, and the objective's terms, one tensor."""
@@ -128,7 +176,7 @@ class Transfer(ChunkedTask):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)
         checkpoint["state_dict"] = {"pixels": self.pixels.detach()}
-        checkpoint["progress"]["finer_levels"] = len(self.levels) - 1 - self._at
+        checkpoint["progress"] |= {"finer_levels": len(self.levels) - 1 - self._at, "slowed": self._slowed}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_load_checkpoint(checkpoint)
@@ -137,8 +185,15 @@ class Transfer(ChunkedTask):
         if at < 0 or pixels.shape[2:] != self.levels[at].size:
             raise InputError("resume: the checkpoint's image is of a size that this run does not paint at")
         self._enter(at)
+        self._unmoved = math.inf
+        self._slowed = checkpoint["progress"].get("slowed", False)
         for group in checkpoint["optimizer_states"][0]["param_groups"]:
             _capturable(group, self.pixels.is_cuda)  # it may be another device than before
+
+
+def _spread(image: Tensor) -> Tensor:
+    """The largest difference of an image's values within a channel."""
+    return (image.amax((0, 2, 3)) - image.amin((0, 2, 3))).max()
 
 
 def _capturable(group: dict[str, Any], on_a_gpu: bool) -> None:
