@@ -5,6 +5,7 @@ import math
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -128,8 +129,15 @@ def _quietly(path: Path) -> Iterator[Image.Image]:
     """An image file, open, without Pillow's own warnings of size and of broken EXIF."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with Image.open(path) as image:
+        with Image.open(path, formats=_formats()) as image:
             yield image
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """What Pillow reads by itself: for EPS it has Ghostscript run the program that such a file is."""
+    Image.init()
+    return tuple(name for name in Image.OPEN if name != "EPS")
 
 
 def _open(path: Path, alpha: str) -> Image.Image:

@@ -15,7 +15,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from nst import clock, commandline, config, earlier, sweep, usage
+from nst import clock, commandline, config, earlier, foreign, sweep, usage
 from nst.commandline import Labels
 from nst.earlier import Earlier
 from nst.errors import DIVERGED, REFUSED, STOPPED, Diverged, InputError, Stopped, one_line
@@ -31,6 +31,7 @@ FULL_ERROR = "HYDRA_FULL_ERROR"
 """Hydra's environment variable: 1 shows the traceback of what Hydra refuses."""
 
 config.register()
+foreign.guard()
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
