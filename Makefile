@@ -16,7 +16,7 @@ test: $(READY)
 	@$(BIN)/python -m pytest $(ARGS)
 
 soak: $(READY)
-	@NST_KILLS=20 $(BIN)/python -m pytest -n 0 tests/test_earlier.py -k killed_at_any_moment $(ARGS)
+	@NST_KILLS=20 $(BIN)/python -m pytest -n 1 tests/test_earlier.py -k killed_at_any_moment $(ARGS)
 
 lint: $(READY)
 	@$(BIN)/ruff check .

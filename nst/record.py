@@ -14,7 +14,7 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from nst.errors import InputError
+from nst.errors import InputError, one_line
 from nst.files import CHECKPOINT, encode_csv, write_whole
 from nst.imagefile import encode_jpeg, encode_png
 from nst.tasks.task import Row, Task
@@ -173,8 +173,13 @@ class Recorder(Callback):
             self._show(task)
         if task.stop_requested or time.monotonic() - self._saved_at > self.checkpoint_every:
             partial = self.record.checkpoint.with_suffix(".part")
-            # Trainer.save_checkpoint would wait for the other processes, which do not know that it is time
-            trainer.strategy.save_checkpoint(trainer._checkpoint_connector.dump_checkpoint(weights_only=False), partial)
+            try:
+                # Trainer.save_checkpoint would wait for the other processes, which do not know that it is time
+                state = trainer._checkpoint_connector.dump_checkpoint(weights_only=False)
+                trainer.strategy.save_checkpoint(state, partial)
+            except (OSError, RuntimeError) as error:
+                partial.unlink(missing_ok=True)
+                raise InputError(f"cannot write {self.record.checkpoint}: {one_line(error)}") from None
             self._write_shown()  # a run that goes on from here does not show it again
             os.replace(partial, self.record.checkpoint)
             self._saved_at = time.monotonic()

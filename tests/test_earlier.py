@@ -143,7 +143,8 @@ def command(*arguments: str) -> list[str]:
 
 
 def test_a_run_that_is_killed_at_any_moment_goes_on_to_the_same_picture(nst: Door, tmp_path: Path) -> None:
-    asked = [*SMALL, "init=noise", f"steps={100 * KILLS + 100}", "tracking.loss_every=3", "tracking.image_every=9", "levels=2"]
+    asked = [*SMALL, "init=noise", "levels=2", f"steps={100 * KILLS + 100}"]
+    asked += ["tracking.loss_every=3", "tracking.image_every=9"]
     whole = nst(*asked, "hydra.run.dir=whole")
     assert whole.status == 0
     drawn = random.Random(KILLS)

@@ -45,8 +45,8 @@ def build_distillation(config: Config) -> Experiment:
     if settings is None:
         raise InputError("mode=distill needs distill.teachers, which conf/mode/distill.yaml gives")
     _check("distill", settings.teachers)
-    teachers = {name: _teacher(name, each, each.layers) for name, each in settings.teachers.items()}
     photos = load_folder(Path(settings.photos).expanduser(), smallest=max(settings.crop, HELD_OUT_SIDE))
+    teachers = {name: _teacher(name, each, each.layers) for name, each in settings.teachers.items()}
     trained, held_out = _split(photos)
     task = Distill(
         teachers,

@@ -185,6 +185,9 @@ def check_terms(config: Config) -> None:
             raise InputError(f"mode={mode} needs {role}_layers: a list such as [conv_1,conv_2]")
         if role not in terms and layers:
             raise InputError(f"mode={mode} uses no {role}_layers; leave them out, or take mode=transfer")
+    weights = [f"{role}_weight" for role in terms]
+    if not any(getattr(config, weight) for weight in weights):
+        raise InputError(f"{'=0 '.join(weights)}=0: leaves mode={mode} nothing to minimise; give a weight above 0")
 
 
 def check_size(role: str, image: Tensor, backbone: Backbone) -> None:
