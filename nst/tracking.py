@@ -16,8 +16,10 @@ from nst.errors import InputError
 
 log = logging.getLogger(__name__)
 MODES = ("auto", "online", "offline")
-INIT_TIMEOUT, FINISH_TIMEOUT = 20.0, 60.0
+INIT_TIMEOUT, FINISH_TIMEOUT = 20.0, 30.0
 """Seconds after which W&B's server is given up at the start and at the end of a run."""
+_given_up: list[str] = []
+"""Why, if this process has: the jobs of a sweep that follow do not wait for it again."""
 
 
 class Tracker(Protocol):
@@ -125,12 +127,15 @@ class WandbTracker:
             if mode == "auto":
                 # verify=False: no request, so an unreachable server does not hold up the start
                 mode = "online" if wandb.login(prompt=False, verify=False) else "offline"
+            if mode == "online" and _given_up:
+                mode = "offline"
             try:
                 self._run = init(mode)
             except (wandb.errors.CommError, wandb.errors.AuthenticationError, wandb.errors.UsageError) as error:
                 if mode == "offline":
                     raise
-                log.warning("W&B could not be reached (%s); this run is tracked offline", str(error).splitlines()[0])
+                _given_up.append(str(error).splitlines()[0])
+                log.warning("W&B could not be reached (%s); it goes on offline", *_given_up)
                 self._run = init("offline")
         except (wandb.errors.Error, ValueError) as error:
             raise InputError(f"W&B refuses this run: {error}; see the keys tracking.*") from None

@@ -1,6 +1,10 @@
 """Backbones: read where the name says, frozen, no deeper than asked for, and only with the right weights."""
 
+from functools import partial
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,7 +14,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from nst.backbones import Backbone
-from nst.backbones.weights import EMBEDDED, OFFICIAL
+from nst.backbones.weights import EMBEDDED, OFFICIAL, find
 from nst.errors import InputError
 from nst.files import sha256
 from tests.conftest import SHARED
@@ -183,3 +187,32 @@ def test_real_weights_load_and_normalised_vgg_has_mean_activation_one() -> None:
     squeezenet = Backbone("squeezenet", ["conv1", "fire9"], str(SHARED / "weights/squeezenet1_0.safetensors"))
     assert 0.2 < float(vgg(IMAGE)["relu1_1"].mean()) < 5  # Gatys 2016, section 2: weights scaled to mean activation 1
     assert squeezenet(torch.rand(1, 3, 64, 64))["fire9"].shape[1] == 512
+
+
+def test_a_download_that_is_cut_short_is_made_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    torch.save({"features.0.weight": torch.zeros(3)}, tmp_path / "whole.pth")
+    whole = (tmp_path / "whole.pth").read_bytes()
+    name = f"vgg19-{sha256(tmp_path / 'whole.pth')[:8]}.pth"
+    asked: list[int] = []
+
+    class Server(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(1)
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(whole)))
+            self.end_headers()
+            self.wfile.write(whole[: len(whole) // 2] if len(asked) == 1 else whole)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Server) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/{name}"
+        get = partial(torch.hub.load_state_dict_from_url, url)
+        monkeypatch.setitem(OFFICIAL, "vgg19", SimpleNamespace(url=url, get_state_dict=get))
+        with pytest.raises(InputError, match="could not be fetched"):
+            find("vgg19")
+        assert not list((tmp_path / ".cache").rglob("*.pth*"))
+        assert find("vgg19").read_bytes() == whole
+        server.shutdown()

@@ -95,6 +95,62 @@ def test_a_sweep_is_one_group_of_runs_and_a_report_of_them(nst: Door, tmp_path: 
     assert json.loads(inspect(folder, "--summary"))["summary"]["finished"] == 2
 
 
+@pytest.fixture(autouse=True)
+def _not_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nst.tracking._given_up", [])
+
+
+def test_a_server_without_a_route_is_given_up_once_and_the_key_stays_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = "0123456789abcdef" * 2 + "01234567"
+    monkeypatch.delenv("WANDB_MODE")
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("WANDB_API_KEY", key)
+    # a process of its own, as W&B's service keeps the settings that it was started with
+    code = "from nst import tracking; tracking.INIT_TIMEOUT = 2; from nst.run import main; main()"
+    command = [sys.executable, "-c", code, "-m", *TRACKED, "steps=1", "seed=0,1", "hydra.sweep.dir=sweep"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said
+    assert said.count("W&B could not be reached") == 1
+    records = [json.loads(path.read_text()) for path in tmp_path.glob("sweep/*/record.json")]
+    assert [record["wandb"]["mode"] for record in records] == ["offline", "offline"]
+    written = [path for path in (tmp_path / "sweep").rglob("*") if path.is_file()]
+    assert len(written) > 10
+    assert not [path for path in written if key.encode() in path.read_bytes()]
+    assert key not in said
+
+
+def test_wandb_mode_goes_before_the_config(nst: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    result = nst(*TRACKED, "tracking.mode=online", "steps=1")
+    assert result.record["wandb"] is None
+    assert not (result.folder / "wandb").exists()
+    monkeypatch.setenv("WANDB_MODE", "sometimes")
+    refused = nst(*TRACKED, "steps=1")
+    assert refused.status == 2
+    assert "WANDB_MODE=sometimes: must be one of" in refused.err
+
+
+def test_an_online_run_that_goes_on_is_the_same_run_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import wandb
+
+    asked: list[dict[str, Any]] = []
+
+    def init(**arguments: Any) -> object:
+        asked.append(arguments)
+        return object()
+
+    monkeypatch.delenv("WANDB_MODE")
+    monkeypatch.setattr(wandb, "init", init)
+    for mode, then in (("online", "online"), ("offline", "online"), ("online", "offline")):
+        before = {"id": "abc", "mode": then}
+        WandbTracker(mode, tmp_path, project="nst", config={}, name="a", job_type="transfer", before=before)
+    assert [each.get("id") for each in asked] == ["abc", None, None]
+    assert [each["config"].get("goes_on_with") for each in asked] == [None, "abc", "abc"]
+
+
 def tracker(folder: Path, mode: str = "auto") -> WandbTracker:
     return WandbTracker(mode, folder, project="nst", config={}, name="a run", job_type="transfer")
 

@@ -1,0 +1,143 @@
+"""Nothing that a user is handed runs code or writes outside the run's folder: each test has an attack in it."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from tests.conftest import SMALL, Door
+
+PWNED = "touch PWNED"
+
+
+class Malice:
+    def __reduce__(self) -> tuple[Callable[[str], int], tuple[str]]:
+        return os.system, (PWNED,)
+
+
+@pytest.fixture(autouse=True)
+def _unharmed(tmp_path: Path) -> object:
+    yield
+    assert not list(tmp_path.rglob("PWNED"))
+
+
+ATTACKS = {
+    "callback": ("hydra: {callbacks: {x: {_target_: os.system, command: touch PWNED}}}", "a config cannot name code"),
+    "launcher": ("hydra: {launcher: {_target_: os.system}}", "a config cannot name code"),
+    "sweeper": ("hydra: {mode: MULTIRUN, sweeper: {_target_: subprocess.call}}", "a config cannot name code"),
+    "anywhere": ("hydra: {env: {x: {_target_: os.system}}}", ""),
+    "log file": (
+        "hydra: {job_logging: {handlers: {x: {class: logging.FileHandler, filename: PWNED}}}}",
+        "logs go to the terminal only",
+    ),
+    "log factory": ("hydra: {hydra_logging: {handlers: {x: {(): os.system, command: touch PWNED}}}}", "logs go to"),
+    "log stream": ("hydra: {hydra_logging: {handlers: {console: {stream: ext://antigravity}}}}", "logs go to"),
+    "log by way of another key": ("hydra: {job_logging: {handlers: {x: '${hydra.help}'}}}", "logs go to"),
+    "environment": ("hydra: {job: {env_set: {LD_PRELOAD: ./evil.so}}}", "cannot set the environment"),
+    "folder": ("hydra: {mode: MULTIRUN, sweep: {subdir: ../../PWNED}}", "must be a folder in that of the sweep"),
+    "secret": ("question: ${oc.env:HOME}", "Unsupported interpolation type oc.env"),
+    "yaml tag": ("question: !!python/object/apply:os.system [touch PWNED]", "not YAML"),
+}
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_a_config(attack: str, nst: Door, tmp_path: Path) -> None:
+    text, said = ATTACKS[attack]
+    folder = tmp_path / "theirs" / "experiment"
+    folder.mkdir(parents=True)
+    (folder / "evil.yaml").write_text(f"# @package _global_\n{text}\n")
+    result = nst("--config-dir=theirs", "experiment=evil", *SMALL, "steps=1")
+    assert result.status == 2, result.out
+    assert said in result.err
+    assert result.err.count("\n") == 1
+
+
+def test_a_shell_script_of_a_launcher(nst: Door, tmp_path: Path) -> None:
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason="submitit is not installed")
+    folder = tmp_path / "theirs" / "experiment"
+    folder.mkdir(parents=True)
+    defaults = "defaults: [{override /hydra/launcher: submitit_slurm}]"
+    text = f"# @package _global_\n{defaults}\nhydra: {{launcher: {{setup: [touch PWNED]}}}}\n"
+    (folder / "evil.yaml").write_text(text)
+    result = nst("-m", "--config-dir=theirs", "experiment=evil", *SMALL)
+    assert result.status == 2
+    assert "becomes a part of a shell script; give it on the command line" in result.err
+
+
+@pytest.mark.parametrize("key", ["backbone.weights", "resume"])
+def test_a_pickle(key: str, nst: Door) -> None:
+    torch.save({"config": Malice(), "features.0.weight": Malice()}, "evil.pth")
+    result = nst("backbone=vgg19", *SMALL, "style_layers=[conv1_1]", "content_layers=[conv1_1]", f"{key}=evil.pth")
+    assert result.status == 2
+
+
+def test_a_generator(nst: Door) -> None:
+    torch.save({"config": {"mode": "train"}, "state_dict": Malice()}, "checkpoint.ckpt")
+    assert nst("mode=stylize", "checkpoint=checkpoint.ckpt", "content=chelsea", "tracking=none").status == 2
+
+
+def test_an_image_that_is_a_program(nst: Door) -> None:
+    Path("evil.png").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(PWNED) (w) file closefile\n")
+    assert nst(*SMALL, "content=evil.png").status == 2
+
+
+def evil_picture(config: dict[str, object]) -> None:
+    chunk = PngInfo()
+    chunk.add_text("nst", json.dumps({"config": config, "inputs": {}, "weights": {}}))
+    Image.new("RGB", (8, 8)).save("evil.png", pnginfo=chunk)
+
+
+def test_the_text_of_a_picture(nst: Door, tmp_path: Path) -> None:
+    first = nst(*SMALL, "steps=1")
+    config = first.record["config"]
+    for key, value in (("question", "${oc.env:HOME}"), ("question", "${now:%Y}"), ("style", "a${hydra:run.dir}")):
+        evil_picture(config | {key: value})
+        again = nst("rerun=evil.png", "tracking=none", *(["style=swirl"] if key == "style" else []))
+        assert again.status == 0, again.err
+        assert again.record["config"][key] == (value if key == "question" else "swirl")  # and nothing is looked up
+    evil_picture(config | {"tracking": {"name": "wandb", "entity": "theirs"}, "hydra": {"run": {"dir": "PWNED"}}})
+    assert nst("rerun=evil.png", "tracking=none").status == 2
+    evil_picture(config | {"tracking": {"name": "wandb", "entity": "theirs"}})
+    assert nst("rerun=evil.png", "tracking=none").record["config"]["tracking"]["entity"] is None
+
+
+def test_a_sweep_that_is_taken_up(nst: Door, tmp_path: Path) -> None:
+    (tmp_path / "theirs" / "0").mkdir(parents=True)
+    command = (
+        "python -m nst.run -m seed=0,1 '+hydra.callbacks.x._target_=os.system' '+hydra.callbacks.x.command=touch PWNED'"
+    )
+    (tmp_path / "theirs" / "0" / "record.json").write_text(json.dumps({"status": "failed", "command": command}))
+    result = nst("resume=theirs", "-m")
+    assert result.status == 2
+    assert "a config cannot name code to run" in result.err
+
+
+def test_a_report(nst: Door, tmp_path: Path) -> None:
+    evil = "<script>alert(1)</script>"
+    assert (
+        nst("-m", *SMALL, "steps=1", "seed=0,1", f"'question=\"{evil}\"'".strip("'"), "hydra.sweep.dir=sweep").status
+        == 0
+    )
+    record = json.loads((tmp_path / "sweep" / "1" / "record.json").read_text())
+    record |= {"name": evil, "overrides": [f"seed={evil}"], "status": evil, "error": evil, "command": evil}
+    record["config"]["seed"] = evil
+    (tmp_path / "sweep" / "1" / "record.json").write_text(json.dumps(record))
+    from nst.report import write_report
+    from nst.report.runs import read
+
+    for path in write_report(read(tmp_path / "sweep")).values():
+        if path.suffix in (".html", ".svg"):
+            assert evil not in path.read_text()
+
+
+def test_a_record_tells_nothing_of_the_environment(nst: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NST_SECRET", "hunter2hunter2")
+    result = nst(*SMALL, "steps=1")
+    for path in result.folder.rglob("*"):
+        if path.is_file():
+            assert b"hunter2hunter2" not in path.read_bytes()
