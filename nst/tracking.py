@@ -4,6 +4,7 @@ import logging
 import os
 import shlex
 import shutil
+import socket
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -11,6 +12,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from threading import Thread
 from typing import Any, Protocol
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 from nst.errors import InputError
 
@@ -18,6 +21,8 @@ log = logging.getLogger(__name__)
 MODES = ("auto", "online", "offline")
 INIT_TIMEOUT, FINISH_TIMEOUT = 20.0, 30.0
 """Seconds after which W&B's server is given up at the start and at the end of a run."""
+PROBE_TIMEOUT = 5.0
+"""Seconds in which its server must take a connection."""
 _given_up: list[str] = []
 """Why, if this process has: the jobs of a sweep that follow do not wait for it again."""
 
@@ -70,6 +75,23 @@ def start_wandb() -> None:
             wandb.setup()
 
     Thread(target=start).start()
+
+
+def _answers(url: str) -> bool:
+    """Whether a server takes connections, which W&B tries for half a minute to find out."""
+    if getproxies():
+        return True  # it is for the proxy to say
+    parts = urlsplit(url)
+    try:
+        socket.create_connection((parts.hostname, parts.port or 443), PROBE_TIMEOUT).close()
+    except OSError:
+        return False
+    return True
+
+
+def _give_up(why: str) -> None:
+    _given_up.append(why)
+    log.warning("W&B could not be reached (%s); it goes on offline", why)
 
 
 class WandbTracker:
@@ -127,6 +149,8 @@ class WandbTracker:
             if mode == "auto":
                 # verify=False: no request, so an unreachable server does not hold up the start
                 mode = "online" if wandb.login(prompt=False, verify=False) else "offline"
+            if mode == "online" and not _given_up and not _answers(url := wandb.setup().settings.base_url):
+                _give_up(f"{url} does not answer")
             if mode == "online" and _given_up:
                 mode = "offline"
             try:
@@ -134,8 +158,7 @@ class WandbTracker:
             except (wandb.errors.CommError, wandb.errors.AuthenticationError, wandb.errors.UsageError) as error:
                 if mode == "offline":
                     raise
-                _given_up.append(str(error).splitlines()[0])
-                log.warning("W&B could not be reached (%s); it goes on offline", *_given_up)
+                _give_up(str(error).splitlines()[0])
                 self._run = init("offline")
         except (wandb.errors.Error, ValueError) as error:
             raise InputError(f"W&B refuses this run: {error}; see the keys tracking.*") from None

@@ -197,3 +197,44 @@ def test_a_launcher_that_is_not_installed_is_named_with_its_extra(launcher: str,
 
     error = MissingConfigException("", f"hydra/launcher/{launcher}", ["basic"])
     assert f"pip install -e '.[{extra}]'" in (explain(error) or "")
+
+
+def test_a_job_that_breaks_costs_no_other_and_keeps_its_own_traceback(
+    nst: Door, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from nst.tasks.transfer import Transfer
+
+    chunk = Transfer.run_chunk
+
+    def broken(task: Transfer, steps: int) -> object:
+        if not task.levels[0].objective.style_layers[1:]:
+            raise RuntimeError("a bug of ours")
+        return chunk(task, steps)
+
+    monkeypatch.setattr(Transfer, "run_chunk", broken)
+    asked = ("-m", "size=64", "steps=2", "tracking=none", "hydra.sweep.dir=sweep")
+    swept = "style_layers=[conv_1,conv_2],[conv_1],[conv_1,conv_3]"
+    result = nst(*asked, swept)
+    assert result.status == 1
+    records = [json.loads((tmp_path / "sweep" / str(job) / "record.json").read_text()) for job in range(3)]
+    assert [record["status"] for record in records] == ["finished", "failed", "finished"]
+    assert records[1]["error"] == "RuntimeError: a bug of ours"
+    (log,) = (tmp_path / "sweep").glob("*/error.log")
+    assert log.parent.name == "1"
+    assert "Traceback (most recent call last)" in log.read_text()
+    assert "run_chunk" in log.read_text()
+
+
+@pytest.mark.parametrize(
+    "launcher", [[], ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]], ids=["basic", "joblib"]
+)
+def test_a_job_that_diverges_costs_no_other(launcher: list[str], tmp_path: Path) -> None:
+    if launcher:
+        pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="joblib is not installed")
+    asked = ["-m", "size=64", "steps=2", "tracking=none", "optimizer=adam", "optimizer.lr=1e30,0.02"]
+    command = [sys.executable, "-m", "nst.run", *asked, "hydra.sweep.dir=sweep", *launcher]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stdout + done.stderr
+    records = [json.loads((tmp_path / "sweep" / str(job) / "record.json").read_text()) for job in range(2)]
+    assert [record["status"] for record in records] == ["diverged", "finished"]
+    assert "the pixels have left all bounds" in done.stderr

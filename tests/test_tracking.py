@@ -98,6 +98,7 @@ def test_a_sweep_is_one_group_of_runs_and_a_report_of_them(nst: Door, tmp_path: 
 @pytest.fixture(autouse=True)
 def _not_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nst.tracking._given_up", [])
+    monkeypatch.setattr("nst.tracking._answers", lambda url: True)
 
 
 def test_a_server_without_a_route_is_given_up_once_and_the_key_stays_here(
@@ -108,8 +109,7 @@ def test_a_server_without_a_route_is_given_up_once_and_the_key_stays_here(
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("WANDB_API_KEY", key)
     # a process of its own, as W&B's service keeps the settings that it was started with
-    code = "from nst import tracking; tracking.INIT_TIMEOUT = 2; from nst.run import main; main()"
-    command = [sys.executable, "-c", code, "-m", *TRACKED, "steps=1", "seed=0,1", "hydra.sweep.dir=sweep"]
+    command = [sys.executable, "-m", "nst.run", "-m", *TRACKED, "steps=1", "seed=0,1", "hydra.sweep.dir=sweep"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     said = done.stdout + done.stderr
     assert done.returncode == 0, said
