@@ -72,7 +72,7 @@ def start_wandb() -> None:
         with suppress(Exception):
             import wandb
 
-            wandb.setup()
+            wandb.setup(wandb.Settings(silent=True))
 
     Thread(target=start).start()
 
@@ -146,6 +146,8 @@ class WandbTracker:
         if mode not in MODES:
             raise InputError(f"WANDB_MODE={mode}: must be one of {', '.join(MODES)}; tracking=none leaves W&B out")
         try:
+            # else login asks the server who it is, to say so
+            wandb.setup(wandb.Settings(silent=True))
             if mode == "auto":
                 # verify=False: no request, so an unreachable server does not hold up the start
                 mode = "online" if wandb.login(prompt=False, verify=False) else "offline"
