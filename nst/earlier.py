@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+from argparse import ArgumentParser
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,10 @@ from nst.errors import InputError
 from nst.files import commit_name, read_record
 
 OPTIMIZERS = {each.__name__.lower(): each for each in (Lbfgs, Adam)}
+HARMLESS = re.compile(
+    r"hydra/(launcher|sweeper)=\w+|hydra\.launcher\.n_jobs=-?\d+|hydra\.sweeper\.(n_trials=\d+|params\..*)", re.DOTALL
+)
+"""What a sweep's command may say to Hydra, when it is taken from the sweep's folder."""
 MANY = ("mode", "layers", "experiment")
 """What on the command line sets several keys."""
 HERE = (*("trainer.accelerator", "trainer.processes", "trainer.machines"), "data.workers")
@@ -53,7 +58,7 @@ class Earlier:
             OmegaConf.to_object(config)
         except (OmegaConfBaseException, LookupError, TypeError, AttributeError) as error:
             git = self.record.get("git")
-            made = f", commit {commit_name(git)}" if isinstance(git, dict) and {"commit", "changed"} <= set(git) else ""
+            made = f", commit {commit_name(git)}" if git else ""
             reason = str(error).splitlines()[0]
             raise InputError(f"{self.where}: made by another version of nst{made}, or by none: {reason}") from None
         for key in (*mine, *typed):
@@ -71,7 +76,7 @@ class Earlier:
         for group, said in (("versions", ""), ("device", "device "), ("inputs", ""), ("weights", "weights of ")):
             for name, value in (then.get(group) or {}).items():
                 here = (now.get(group) or {}).get(name)
-                before, after = (each["sha256"][:12] if isinstance(each, dict) else each for each in (value, here))
+                before, after = (str(each["sha256"])[:12] if isinstance(each, dict) else each for each in (value, here))
                 if here is not None and before != after:
                     lines.append(f"{said}{name}: {before} then, {after} now")
         commits = [commit_name(each["git"]) if each.get("git") else "unknown" for each in (then, now)]
@@ -85,13 +90,26 @@ def find(key: str, given: str) -> Earlier:
     path, where = Path(given).expanduser(), f"{key}={given}"
     if not path.exists():
         raise InputError(f"{where}: no such file or folder")
-    text = None if path.is_dir() else _read_text(path)
+    text = _read_text(path) if key == "rerun" and path.is_file() else None
     folder = path if path.is_dir() else path.parent
     record = text or read_record(folder)
-    parts = ("config", "inputs", "weights")
-    if not isinstance(record, dict) or not all(isinstance(record.get(part), dict) for part in parts):
+    if not _is_record(record):
         raise InputError(f"{where}: holds no record of a run: expected its folder, or a result.png that nst wrote")
     return Earlier(key, given, record, folder, path if text else folder / "result.png")
+
+
+def _is_record(record: Any) -> bool:
+    """Whether it is of the shape that a run's is: whoever made a picture may have written anything into it."""
+    if not isinstance(record, dict):
+        return False
+    parts = [record.get(part) for part in ("config", "inputs", "weights")]
+    others = [record.get(part) or {} for part in ("versions", "device", "git", "wandb")]
+    if not all(isinstance(part, dict) for part in (*parts, *others)):
+        return False
+    files = [file for part in parts[1:] for file in part.values()]  # type: ignore[union-attr]
+    if not all(isinstance(file, dict) and {"path", "sha256"} <= set(file) for file in files):
+        return False
+    return not others[2] or (isinstance(others[2].get("commit"), str) and "changed" in others[2])
 
 
 def _read_text(path: Path) -> Any:
@@ -125,7 +143,10 @@ def refuse_gone(earlier: Earlier, config: DictConfig) -> None:
 
 
 def sweep_again(arguments: Sequence[str]) -> list[str]:
-    """The arguments of a sweep's command as it goes on in its folder, for `resume=` that folder; others as they are."""
+    """The arguments of a sweep's command as it goes on in its folder, for `resume=` that folder; others as they are.
+
+    Of what the command says to Hydra only HARMLESS is taken: the folder may be somebody else's.
+    """
     for number, argument in enumerate(arguments):
         key, _, given = argument.partition("=")
         folder = Path(given).expanduser()
@@ -133,10 +154,14 @@ def sweep_again(arguments: Sequence[str]) -> list[str]:
             continue
         commands = (read_record(path.parent).get("command") for path in sorted(folder.glob("*/record.json")))
         command = next((shlex.split(each) for each in commands if isinstance(each, str)), [])
-        if not {"-m", "--multirun"} & set(command):
-            return list(arguments)
-        others = [*command[3:], *arguments[:number], *arguments[number + 1 :]]
-        options = [each for each in others if each.startswith("-")]
-        keys = [each for each in others if not each.startswith(("-", "hydra.sweep.dir="))]
-        return [*dict.fromkeys(options), *keys, f"hydra.sweep.dir={folder}"]
+        parser = ArgumentParser(allow_abbrev=False, exit_on_error=False, add_help=False)
+        parser.add_argument("-m", "--multirun", action="store_true")
+        parser.add_argument("-cd", "--config-dir")
+        asked, keys = parser.parse_known_args(command[3:])
+        if not asked.multirun:
+            break
+        keys = [each for each in keys if not re.match(r"-|[+~]*hydra[./]", each) or HARMLESS.fullmatch(each)]
+        others = [each for each in (*arguments[:number], *arguments[number + 1 :]) if each not in ("-m", "--multirun")]
+        options = ["-m", *([f"--config-dir={asked.config_dir}"] if asked.config_dir else [])]
+        return [*options, *keys, *others, f"hydra.sweep.dir={folder}"]
     return list(arguments)

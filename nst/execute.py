@@ -24,7 +24,7 @@ from nst.commandline import Labels, remove_empty
 from nst.config import Accelerator, Config, Mode, Precision, TrackerName
 from nst.earlier import Earlier
 from nst.errors import Diverged, InputError, Stopped, one_line
-from nst.files import CHECKPOINT, alone_in, read_record, refuse_another, refuse_changed
+from nst.files import CHECKPOINT, alone_in, read_record, refuse_another, refuse_changed, refuse_links
 from nst.imagefile import load
 from nst.memory import free, keep, ran_out
 from nst.progress import Progress
@@ -81,6 +81,7 @@ def execute(
         resuming = earlier is not None and earlier.key == "resume" and earlier.folder.resolve() == folder.resolve()
         if held and not labels.sweep and not resuming:
             raise InputError(f"{folder} holds a run already; choose another folder with hydra.run.dir=FOLDER")
+        refuse_links(folder)
         if "config" in held:
             where = earlier.where if earlier and resuming else f"hydra.sweep.dir: {folder}"
             refuse_another(where, held["config"], resolved, (*MAY_DIFFER, *LENGTH) if resuming else MAY_DIFFER)
@@ -129,7 +130,10 @@ def _run(
             say(f"differs  {line}")
         record.facts[earlier.key] = {"of": earlier.given, "differs": differences}
     with spending("tracking"):
-        tracker = _tracker(config, resolved, facts["name"], folder, labels.sweep, held.get("wandb"))
+        before = held.get("wandb")
+        if earlier and earlier.key == "resume" and not held:
+            before = {"id": (earlier.record.get("wandb") or {}).get("id")}  # another run, that names the first
+        tracker = _tracker(config, resolved, facts["name"], folder, labels.sweep, before)
     record.facts["wandb"] = tracker.facts()
     record.open()
     beside = {role: record.add_input(role, image) for role, image in experiment.originals.items()}
@@ -167,7 +171,7 @@ def _run(
         record.close(status, losses=losses, timings=timings | {"peak_memory_mb": peak}, wandb=tracker.facts())
         tracker.finish(summary, failed=status != "finished")
     _say(record, tracker, status, timings)
-    if status == "interrupted":
+    if status == "interrupted" or (signals and labels.sweep):  # the latter in the last steps of a job
         raise Stopped(*signals[:1])
     if earlier and earlier.key == "rerun":
         say(f"again    {_likeness(folder / 'result.png', earlier.picture)}")

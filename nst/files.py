@@ -95,6 +95,13 @@ def commit_name(git: Mapping[str, Any]) -> str:
     return str(git["commit"][:10]) + (" (changed)" if git["changed"] else "")
 
 
+def refuse_links(folder: Path) -> None:
+    """Raise InputError if what a run would write to in its folder, which may be somebody else's, leads elsewhere."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.is_symlink():
+            raise InputError(f"{path}: a link; a run goes on only in a folder that holds its files itself")
+
+
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
     """Keep other processes out of a folder, which ask the same. Raises InputError if one is there.
@@ -126,7 +133,9 @@ def write_whole(path: Path, data: bytes) -> None:
     temporary = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(data)
+        temporary.unlink(missing_ok=True)  # of a run that was killed; or a link, which would be followed
+        with temporary.open("xb") as file:
+            file.write(data)
         os.replace(temporary, path)
     except OSError as error:
         with suppress(OSError):

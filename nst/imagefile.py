@@ -79,8 +79,7 @@ def png_text(path: Path, name: str) -> str | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(path, formats=["PNG"]) as image:
-                image.load()
+            with Image.open(path, formats=["PNG"]) as image:  # what nst writes comes before the pixels
                 text = image.info.get(name)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return None

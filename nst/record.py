@@ -69,7 +69,7 @@ class Record:
         """Write what the task made: result.png, with what it was made from in its text chunk `nst`, and its files."""
         picture, files = task.picture(), dict(task.files())
         if picture is not None:
-            made_from = {name: fact for name, fact in self.facts.items() if name != "status"}
+            made_from = {name: fact for name, fact in self.facts.items() if name not in ("status", "wandb")}
             files["result.png"] = encode_png(picture, {"nst": json.dumps(made_from)})
         for name, data in files.items():
             self.add_file(name, data)
@@ -174,6 +174,7 @@ class Recorder(Callback):
         if task.stop_requested or time.monotonic() - self._saved_at > self.checkpoint_every:
             partial = self.record.checkpoint.with_suffix(".part")
             try:
+                partial.unlink(missing_ok=True)
                 # Trainer.save_checkpoint would wait for the other processes, which do not know that it is time
                 state = trainer._checkpoint_connector.dump_checkpoint(weights_only=False)
                 trainer.strategy.save_checkpoint(state, partial)
@@ -193,7 +194,7 @@ class Recorder(Callback):
         self.record.checkpoint.unlink(missing_ok=True)
 
     def _conclude(self, task: Task) -> None:
-        row = {"step": task.step, "seconds": task.seconds} | task.figures()
+        row = {"step": task.step, "seconds": task.seconds} | task.finite(task.figures())
         self._write_shown()
         self._tell(row)
         picture = task.picture()

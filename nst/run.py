@@ -31,7 +31,6 @@ FULL_ERROR = "HYDRA_FULL_ERROR"
 """Hydra's environment variable: 1 shows the traceback of what Hydra refuses."""
 
 config.register()
-foreign.guard()
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
@@ -39,6 +38,7 @@ def job(composed: DictConfig) -> float | None:
     """One run of a composed config; a sweep calls it once a job. Returns what a sweeper that searches minimises."""
     again: Earlier | None = None
     began = time.perf_counter()
+    foreign.guard()  # where a launcher has brought it to another process, too
     clock.spent()  # by a job before this one that was kept or refused
     settings = HydraConfig.get()
     folder = Path(settings.runtime.output_dir)
@@ -88,6 +88,7 @@ def _take_up(composed: DictConfig, labels: Labels, folder: Path) -> tuple[Path, 
         found = earlier.find("rerun", composed.rerun)
         taken = found.config(composed, typed, [*earlier.HERE, "tracking"])
         earlier.refuse_gone(found, taken)
+        taken.resume = None  # it is made from its beginning
         return folder, found, taken
     start = Path(composed.resume).expanduser()
     if start.is_file() and not (start.parent / "record.json").exists():
@@ -104,12 +105,17 @@ def _take_up(composed: DictConfig, labels: Labels, folder: Path) -> tuple[Path, 
     return found.folder.resolve(), found, taken
 
 
+def _stop(number: int, frame: object) -> None:
+    raise Stopped(number)
+
+
 def main() -> None:
     """The console script `nst`."""
     sys.argv[1:] = map(commandline.quote_path, earlier.sweep_again(sys.argv[1:]))
     commandline.note_command()
     status = 0
     asked = os.environ.get(FULL_ERROR)
+    terminated = signal.signal(signal.SIGTERM, _stop)
     os.environ[FULL_ERROR] = "1"  # Hydra lets errors through to here
     try:
         if {"-h", "--help"} & set(sys.argv[1:]):  # Hydra's own takes a second and tells no meanings
@@ -127,6 +133,7 @@ def main() -> None:
             raise
         status = REFUSED
     finally:
+        signal.signal(signal.SIGTERM, terminated)
         os.environ[FULL_ERROR] = asked or "0"
         concluded = sweep.conclude(sweep.begun.pop()) if sweep.begun else 0
     sys.exit(status or concluded)

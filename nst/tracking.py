@@ -82,8 +82,9 @@ def _answers(url: str) -> bool:
     if getproxies():
         return True  # it is for the proxy to say
     parts = urlsplit(url)
+    port = parts.port or (80 if parts.scheme == "http" else 443)
     try:
-        socket.create_connection((parts.hostname, parts.port or 443), PROBE_TIMEOUT).close()
+        socket.create_connection((parts.hostname, port), PROBE_TIMEOUT).close()
     except OSError:
         return False
     return True

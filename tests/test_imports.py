@@ -16,8 +16,8 @@ LEVELS = [
     {"fidelity"},
     {"tasks"},
     {"record", "progress"},
-    {"builders", "commandline", "usage", "earlier", "foreign"},
-    {"execute", "sweep"},
+    {"builders", "commandline", "usage", "earlier"},
+    {"execute", "sweep", "foreign"},
     {"run"},
     {"bench"},
 ]

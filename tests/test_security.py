@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from tests.conftest import SMALL, Door
+from tests.test_sweep import stop_at
 
 PWNED = "touch PWNED"
 
@@ -37,7 +40,26 @@ ATTACKS = {
     ),
     "log factory": ("hydra: {hydra_logging: {handlers: {x: {(): os.system, command: touch PWNED}}}}", "logs go to"),
     "log stream": ("hydra: {hydra_logging: {handlers: {console: {stream: ext://antigravity}}}}", "logs go to"),
-    "log by way of another key": ("hydra: {job_logging: {handlers: {x: '${hydra.help}'}}}", "logs go to"),
+    "log by way of another key": ("hydra: {job_logging: {handlers: {x: '${hydra.help}'}}}", "taken from elsewhere"),
+    "resolvers": (
+        "hydra: {callbacks: {x: '${oc.create:{_target_: os.system, command: touch PWNED}}'}}",
+        "cannot be taken from elsewhere",
+    ),
+    "logs from another node": (
+        "hydra: {env: {version: 1, handlers: {x: {class: logging.FileHandler, filename: PWNED}}}, "
+        "job_logging: '${hydra.env}'}",
+        "",
+    ),
+    "where files go": ("hydra: {run: {dir: PWNED}}", "where files go is for the command line to say"),
+    "where files go, by way of another key": (
+        "{question: ../PWNED, hydra: {mode: MULTIRUN, sweep: {subdir: '${question}'}}}",
+        "cannot be taken from elsewhere",
+    ),
+    "config files": ("hydra: {output_subdir: ../PWNED}", "leave it null"),
+    "forged command line": (
+        "hydra: {overrides: {hydra: ['hydra.sweep.subdir=x']}, sweep: {subdir: ../PWNED}}",
+        "must be a folder in that of the sweep",
+    ),
     "environment": ("hydra: {job: {env_set: {LD_PRELOAD: ./evil.so}}}", "cannot set the environment"),
     "folder": ("hydra: {mode: MULTIRUN, sweep: {subdir: ../../PWNED}}", "must be a folder in that of the sweep"),
     "secret": ("question: ${oc.env:HOME}", "Unsupported interpolation type oc.env"),
@@ -62,11 +84,31 @@ def test_a_shell_script_of_a_launcher(nst: Door, tmp_path: Path) -> None:
     folder = tmp_path / "theirs" / "experiment"
     folder.mkdir(parents=True)
     defaults = "defaults: [{override /hydra/launcher: submitit_slurm}]"
-    text = f"# @package _global_\n{defaults}\nhydra: {{launcher: {{setup: [touch PWNED]}}}}\n"
-    (folder / "evil.yaml").write_text(text)
-    result = nst("-m", "--config-dir=theirs", "experiment=evil", *SMALL)
-    assert result.status == 2
-    assert "becomes a part of a shell script; give it on the command line" in result.err
+    for evil in ("setup: [touch PWNED]", 'partition: "a\\ntouch PWNED #"', "submitit_folder: PWNED"):
+        text = f"# @package _global_\n{defaults}\nhydra: {{launcher: {{{evil}}}}}\n"
+        (folder / "evil.yaml").write_text(text)
+        result = nst("-m", "--config-dir=theirs", "experiment=evil", *SMALL)
+        assert result.status == 2
+        assert "the command line" in result.err
+    typed = nst("hydra/launcher=submitit_slurm", "hydra.launcher.setup=[module load x]", "--cfg", "hydra")
+    assert typed.status == 0, typed.err
+
+
+def test_a_config_that_only_a_launcher_s_process_composes(
+    nst: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="joblib is not installed")
+    monkeypatch.setenv("NST_SECRET", "hunter2hunter2")
+    folder = tmp_path / "theirs" / "experiment"
+    folder.mkdir(parents=True)
+    (folder / "secret.yaml").write_text("# @package _global_\nquestion: ${oc.env:NST_SECRET}\n")
+    log = "hydra: {job_logging: {handlers: {x: {class: logging.FileHandler, filename: PWNED}}, root: {handlers: [x]}}}"
+    (folder / "log.yaml").write_text(f"# @package _global_\n{log}\n")
+    command = [sys.executable, "-m", "nst.run", "-m", "--config-dir=theirs", "experiment=secret,log", *SMALL]
+    command += ["steps=1", "hydra/launcher=joblib", "hydra.sweep.dir=sweep"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert not [path for path in tmp_path.rglob("*.json") if "hunter2" in path.read_text()]
 
 
 @pytest.mark.parametrize("key", ["backbone.weights", "resume"])
@@ -112,9 +154,39 @@ def test_a_sweep_that_is_taken_up(nst: Door, tmp_path: Path) -> None:
         "python -m nst.run -m seed=0,1 '+hydra.callbacks.x._target_=os.system' '+hydra.callbacks.x.command=touch PWNED'"
     )
     (tmp_path / "theirs" / "0" / "record.json").write_text(json.dumps({"status": "failed", "command": command}))
-    result = nst("resume=theirs", "-m")
+    assert nst("resume=theirs", *SMALL, "steps=1").status == 0  # without what it says to Hydra
+
+
+def test_links_in_a_folder_that_is_taken_up(nst: Door, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    stop_at(2, monkeypatch)
+    asked = (*SMALL, "tracking.loss_every=2", "hydra.run.dir=theirs")
+    assert nst(*asked, "trainer.checkpoint_seconds=1e-6").status == 130
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / "theirs" / ".losses.csv.part").symlink_to(tmp_path / "mine")
+    result = nst("resume=theirs", "hydra.run.dir=theirs")
     assert result.status == 2
-    assert "a config cannot name code to run" in result.err
+    assert ".losses.csv.part: a link" in result.err
+    assert (tmp_path / "mine").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"versions": "x"},
+        {"git": "x"},
+        {"git": {"commit": 3, "changed": False}},
+        {"inputs": {"content": {}}},
+        {"weights": {"slim": "x"}},
+        {"device": ["x"]},
+        {"config": {"optimizer": []}},
+    ],
+)
+def test_a_record_of_another_shape(facts: dict[str, object], nst: Door) -> None:
+    first = nst(*SMALL, "steps=1")
+    (first.folder / "record.json").write_text(json.dumps(first.record | facts))
+    result = nst(f"rerun={first.folder}")
+    assert result.status == 2
+    assert result.err.count("\n") == 1
 
 
 def test_a_report(nst: Door, tmp_path: Path) -> None:
