@@ -24,7 +24,7 @@ HARMLESS = re.compile(
 """What a sweep's command may say to Hydra, when it is taken from the sweep's folder."""
 MANY = ("mode", "layers", "experiment")
 """What on the command line sets several keys."""
-HERE = (*("trainer.accelerator", "trainer.processes", "trainer.machines"), "data.workers")
+MACHINE = (*("trainer.accelerator", "trainer.processes", "trainer.machines"), "data.workers")
 """Keys that are of the machine, and not of an earlier run."""
 
 

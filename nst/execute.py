@@ -22,7 +22,7 @@ from nst.builders import Experiment, build
 from nst.clock import spending, spent
 from nst.commandline import Labels, remove_empty
 from nst.config import Accelerator, Config, Mode, Precision, TrackerName
-from nst.earlier import Earlier
+from nst.earlier import MACHINE, Earlier
 from nst.errors import Diverged, InputError, Stopped, one_line
 from nst.files import CHECKPOINT, alone_in, read_record, refuse_another, refuse_changed, refuse_links
 from nst.imagefile import load
@@ -36,8 +36,8 @@ from nst.tracking import NoTracker, Tracker, WandbTracker, require_wandb, start_
 OPTIMISING = (Mode.transfer, Mode.reconstruct, Mode.texture, Mode.train, Mode.distill)
 LENGTH = ("steps", "epochs")
 MAY_DIFFER = (
-    *("resume", "tracking", "question", "minimise", "data.workers", "strip"),
-    *("trainer.accelerator", "trainer.processes", "trainer.machines", "trainer.checkpoint_seconds", "rerun"),
+    *MACHINE,
+    *("resume", "rerun", "tracking", "question", "minimise", "strip", "trainer.checkpoint_seconds"),
 )
 """Keys, or the groups they are in, that make no difference to a run's result; one that goes on may be longer, too."""
 

@@ -67,7 +67,7 @@ def refuse_foreign(config: DictConfig) -> None:
         parts = key.split(".")
         if parts[-1] == "_target_" and not TARGETS.fullmatch(str(value)):
             raise InputError(f"{key}={value}: a config cannot name code to run")
-        if parts[0] != "hydra" or {parts[1], ".".join(parts[1:3])} & {*SHOWN} or key in typed or ".".join(parts[:3]) in typed:
+        if parts[0] != "hydra" or {parts[1], ".".join(parts[1:3])} & {*SHOWN} or {key, ".".join(parts[:3])} & typed:
             continue
         text = str(value)
         if "${" in INTERPOLATIONS.sub("", text):

@@ -86,7 +86,7 @@ def _take_up(composed: DictConfig, labels: Labels, folder: Path) -> tuple[Path, 
     typed = [each.lstrip("+~").partition("=")[0] for each in labels.overrides]
     if composed.rerun:
         found = earlier.find("rerun", composed.rerun)
-        taken = found.config(composed, typed, [*earlier.HERE, "tracking"])
+        taken = found.config(composed, typed, [*earlier.MACHINE, "tracking"])
         earlier.refuse_gone(found, taken)
         taken.resume = None  # it is made from its beginning
         return folder, found, taken
@@ -95,7 +95,7 @@ def _take_up(composed: DictConfig, labels: Labels, folder: Path) -> tuple[Path, 
         return folder, None, composed  # a checkpoint by itself: the config must be its own
     found = earlier.find("resume", composed.resume)
     # whole options on the command line: the config must be the run's, too
-    taken = composed.copy() if set(typed) & set(earlier.MANY) else found.config(composed, typed, earlier.HERE)
+    taken = composed.copy() if set(typed) & set(earlier.MANY) else found.config(composed, typed, earlier.MACHINE)
     elsewhere = any(override.startswith("hydra.run.dir=") for override in HydraConfig.get().overrides.hydra)
     if labels.sweep or (elsewhere and folder.resolve() != start.resolve()):
         taken.resume = composed.resume
