@@ -210,6 +210,8 @@ def test_an_image_named_like_another_kind_and_one_of_a_single_pixel(nst: Door, t
 
 
 class Malice:
+    """What runs a command when it is unpickled."""
+
     def __reduce__(self) -> tuple[Callable[[str], int], tuple[str]]:
         return os.system, ("touch PWNED",)
 

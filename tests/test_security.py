@@ -1,10 +1,8 @@
 """Nothing that a user is handed runs code or writes outside the run's folder: each test has an attack in it."""
 
 import json
-import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,14 +11,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from tests.conftest import SMALL, Door
+from tests.test_bad_input import Malice
 from tests.test_sweep import stop_at
-
-PWNED = "touch PWNED"
-
-
-class Malice:
-    def __reduce__(self) -> tuple[Callable[[str], int], tuple[str]]:
-        return os.system, (PWNED,)
 
 
 @pytest.fixture(autouse=True)
