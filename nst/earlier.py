@@ -137,8 +137,7 @@ def refuse_gone(earlier: Earlier, config: DictConfig) -> None:
             try:
                 samples.find(role, config[role])
             except InputError:
-                path = facts.get("path") if isinstance(facts, dict) else config[role]
-                said = f"its {role}, {path}, is gone; put it back, or give another with {role}="
+                said = f"its {role}, {facts['path']}, is gone; put it back, or give another with {role}="
                 raise InputError(f"{earlier.where}: {said}") from None
 
 

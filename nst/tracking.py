@@ -148,11 +148,11 @@ class WandbTracker:
             raise InputError(f"WANDB_MODE={mode}: must be one of {', '.join(MODES)}; tracking=none leaves W&B out")
         try:
             # else login asks the server who it is, to say so
-            wandb.setup(wandb.Settings(silent=True))
+            url = wandb.setup(wandb.Settings(silent=True)).settings.base_url
             if mode == "auto":
                 # verify=False: no request, so an unreachable server does not hold up the start
                 mode = "online" if wandb.login(prompt=False, verify=False) else "offline"
-            if mode == "online" and not _given_up and not _answers(url := wandb.setup().settings.base_url):
+            if mode == "online" and not _given_up and not _answers(url):
                 _give_up(f"{url} does not answer")
             if mode == "online" and _given_up:
                 mode = "offline"

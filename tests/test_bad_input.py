@@ -144,7 +144,7 @@ PNG, JPEG = encoded("PNG"), encoded("JPEG")
 IMAGES = {
     "empty.png": (b"", "is not an image"),
     "text.png": (b"<html>not an image</html>", "is not an image"),
-    "signature.png": (PNG[:8], "text"),
+    "signature.png": (PNG[:8], "signature.png"),
     "header.png": (PNG[:30], ""),
     "half.png": (PNG[: len(PNG) // 2], "half.png: image file is truncated"),
     "end.png": (PNG[:-40], "end.png: image file is truncated"),
@@ -154,7 +154,6 @@ IMAGES = {
     "line.png": (encoded("PNG", (20_000, 1)), "the content is 64×1 pixels at this size"),
     "program.eps": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "is not an image"),
 }
-IMAGES["signature.png"] = (PNG[:8], "signature.png")
 
 
 @pytest.mark.parametrize("name", IMAGES)

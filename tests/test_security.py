@@ -21,6 +21,13 @@ def _unharmed(tmp_path: Path) -> object:
     assert not list(tmp_path.rglob("PWNED"))
 
 
+def theirs(name: str, text: str) -> None:
+    """Write an experiment into the folder of configs that somebody else has given."""
+    path = Path("theirs") / "experiment" / f"{name}.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"# @package _global_\n{text}\n")
+
+
 ATTACKS = {
     "callback": ("hydra: {callbacks: {x: {_target_: os.system, command: touch PWNED}}}", "a config cannot name code"),
     "launcher": ("hydra: {launcher: {_target_: os.system}}", "a config cannot name code"),
@@ -60,25 +67,20 @@ ATTACKS = {
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_a_config(attack: str, nst: Door, tmp_path: Path) -> None:
+def test_a_config(attack: str, nst: Door) -> None:
     text, said = ATTACKS[attack]
-    folder = tmp_path / "theirs" / "experiment"
-    folder.mkdir(parents=True)
-    (folder / "evil.yaml").write_text(f"# @package _global_\n{text}\n")
+    theirs("evil", text)
     result = nst("--config-dir=theirs", "experiment=evil", *SMALL, "steps=1")
     assert result.status == 2, result.out
     assert said in result.err
     assert result.err.count("\n") == 1
 
 
-def test_a_shell_script_of_a_launcher(nst: Door, tmp_path: Path) -> None:
+def test_a_shell_script_of_a_launcher(nst: Door) -> None:
     pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason="submitit is not installed")
-    folder = tmp_path / "theirs" / "experiment"
-    folder.mkdir(parents=True)
     defaults = "defaults: [{override /hydra/launcher: submitit_slurm}]"
     for evil in ("setup: [touch PWNED]", 'partition: "a\\ntouch PWNED #"', "submitit_folder: PWNED"):
-        text = f"# @package _global_\n{defaults}\nhydra: {{launcher: {{{evil}}}}}\n"
-        (folder / "evil.yaml").write_text(text)
+        theirs("evil", f"{defaults}\nhydra: {{launcher: {{{evil}}}}}")
         result = nst("-m", "--config-dir=theirs", "experiment=evil", *SMALL)
         assert result.status == 2
         assert "the command line" in result.err
@@ -86,16 +88,12 @@ def test_a_shell_script_of_a_launcher(nst: Door, tmp_path: Path) -> None:
     assert typed.status == 0, typed.err
 
 
-def test_a_config_that_only_a_launcher_s_process_composes(
-    nst: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_config_that_only_a_launcher_s_process_composes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="joblib is not installed")
     monkeypatch.setenv("NST_SECRET", "hunter2hunter2")
-    folder = tmp_path / "theirs" / "experiment"
-    folder.mkdir(parents=True)
-    (folder / "secret.yaml").write_text("# @package _global_\nquestion: ${oc.env:NST_SECRET}\n")
+    theirs("secret", "question: ${oc.env:NST_SECRET}")
     log = "hydra: {job_logging: {handlers: {x: {class: logging.FileHandler, filename: PWNED}}, root: {handlers: [x]}}}"
-    (folder / "log.yaml").write_text(f"# @package _global_\n{log}\n")
+    theirs("log", log)
     command = [sys.executable, "-m", "nst.run", "-m", "--config-dir=theirs", "experiment=secret,log", *SMALL]
     command += ["steps=1", "hydra/launcher=joblib", "hydra.sweep.dir=sweep"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
