@@ -1,13 +1,17 @@
 # make transfer   the main job: a photograph painted in a style     make transfer ARGS="style=ihc steps=100"
-# make test       the tests
-# make soak       a run is killed 20 times, at random moments, and must end as if it had not been
-# make lint       ruff and mypy
+# make test       run the tests                                     make test ARGS="-k wheel"
+# make lint       check the code with ruff and mypy
+# make coverage   run the tests and list the lines of nst that none of them executes
+# make soak       kill a run 20 times at random moments; it must end like one that was never killed
+# make bench      measure the speed (an hour or more)               make bench ARGS="steps --sizes 256 --repeats 1"
+#
+# Every target installs nst and its tools into .venv first, if that is not done or pyproject.toml has changed.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: transfer test soak lint
+.PHONY: transfer test lint coverage soak bench
 
 transfer: $(READY)
 	@$(BIN)/python -m nst.run mode=transfer style_weight=1e6 $(ARGS)
@@ -15,18 +19,23 @@ transfer: $(READY)
 test: $(READY)
 	@$(BIN)/python -m pytest $(ARGS)
 
-soak: $(READY)
-	@NST_KILLS=20 $(BIN)/python -m pytest -n 1 tests/test_earlier.py -k killed_at_any_moment $(ARGS)
-
 lint: $(READY)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-# the installation is renewed when what it installs has changed
+coverage: $(READY)
+	@$(BIN)/python -m pytest --cov $(ARGS)
+
+soak: $(READY)
+	@NST_KILLS=20 $(BIN)/python -m pytest -n 1 tests/cli/test_previous.py -k killed_at_any_moment $(ARGS)
+
+bench: $(READY)
+	@$(BIN)/python -m tools.bench $(ARGS)
+
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 10) or sys.exit("nst needs Python 3.10 or later: make PYTHON=python3.12")'
-	@echo "installing into $(VENV): some minutes, once"
+	@echo "installing into $(VENV): takes some minutes, only the first time"
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@

@@ -1,4 +1,4 @@
-"""The only door: compose a config, build what it describes, run it, record it.
+"""The entry point: compose a config, check it, run it, record it.
 
 python -m nst.run mode=transfer style_weight=1e6
 """
@@ -15,128 +15,155 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from nst import clock, commandline, config, earlier, foreign, sweep, usage
-from nst.commandline import Labels
-from nst.earlier import Earlier
+from nst import modes, schema, session
+from nst.cli import arguments, foreign, help, previous, sweeps
+from nst.cli.arguments import Labels
+from nst.cli.messages import complain, refuse_unknown
+from nst.cli.previous import PreviousRun
+from nst.config import Config
 from nst.errors import DIVERGED, REFUSED, STOPPED, Diverged, InputError, Stopped, one_line
 from nst.files import write_whole
-
-HERE = Path(__file__).resolve().parent
-CONF = next(folder for folder in (HERE.parent / "conf", HERE / "conf") if (folder / "config.yaml").is_file())
-"""The checkout's conf/ if there is one, else the copy inside the wheel."""
+from nst.session import Session
 
 ERROR_LOG = "error.log"
-"""The traceback of what broke, in the run's folder."""
+"""The traceback of a job that broke, in its folder."""
 FULL_ERROR = "HYDRA_FULL_ERROR"
-"""Hydra's environment variable: 1 shows the traceback of what Hydra refuses."""
+"""Hydra's environment variable: 1 shows tracebacks."""
 
-config.register()
-
-
-@hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
-def job(composed: DictConfig) -> float | None:
-    """One run of a composed config; a sweep calls it once a job. Returns what a sweeper that searches minimises."""
-    again: Earlier | None = None
-    began = time.perf_counter()
-    foreign.guard()  # where a launcher has brought it to another process, too
-    clock.spent()  # by a job before this one that was kept or refused
-    settings = HydraConfig.get()
-    folder = Path(settings.runtime.output_dir)
-    labels = commandline.job_labels(settings)
-    try:
-        commandline.refuse_unknown(composed)
-        if composed.resume or composed.rerun:
-            folder, again, composed = _take_up(composed, labels, folder)
-        checked = OmegaConf.to_object(composed)
-        assert isinstance(checked, config.Config)
-        config.check(checked)
-        config.settle(checked, [override.partition("=")[0] for override in labels.overrides])
-        with clock.spending("imports"):  # torch and the rest: not before they are needed
-            from nst.execute import execute
-
-        summary = execute(checked, folder, labels, began, again)
-    except (InputError, Diverged, OmegaConfBaseException) as error:
-        if not labels.sweep:
-            commandline.complain(error)
-            commandline.remove_empty(folder)
-            # in a job of a sweep it would end the others too
-            sys.exit(DIVERGED if isinstance(error, Diverged) else REFUSED)
-        if isinstance(error, Diverged):
-            commandline.complain(error)
-            return None
-        if sweep.holds_run(folder):
-            raise  # Hydra passes it on when the other jobs have ended; the run that is there is not marked
-        sweep.leave_failure(folder, labels, "refused", commandline.complain(error) or "")
-        return None
-    except Exception as error:
-        if labels.sweep or sweep.holds_run(folder):
-            write_whole(folder / ERROR_LOG, traceback.format_exc().encode())
-        if not labels.sweep:
-            raise
-        traceback.print_exc()  # of each job; Hydra would show the first one's only
-        sweep.leave_failure(folder, labels, "failed", one_line(error))
-        return None
-    return summary.get(checked.minimise.value)
-
-
-def _take_up(composed: DictConfig, labels: Labels, folder: Path) -> tuple[Path, Earlier | None, DictConfig]:
-    """What `resume` or `rerun` means: where the run is to be, the earlier one, and the config."""
-    if composed.resume and composed.rerun:
-        raise InputError("resume= goes on with a run, and rerun= makes one anew: give one of them")
-    typed = [each.lstrip("+~").partition("=")[0] for each in labels.overrides]
-    if composed.rerun:
-        found = earlier.find("rerun", composed.rerun)
-        taken = found.config(composed, typed, [*earlier.MACHINE, "tracking"])
-        earlier.refuse_gone(found, taken)
-        taken.resume = None  # it is made from its beginning
-        return folder, found, taken
-    start = Path(composed.resume).expanduser()
-    if start.is_file() and not (start.parent / "record.json").exists():
-        return folder, None, composed  # a checkpoint by itself: the config must be its own
-    found = earlier.find("resume", composed.resume)
-    # whole options on the command line: the config must be the run's, too
-    taken = composed.copy() if set(typed) & set(earlier.MANY) else found.config(composed, typed, earlier.MACHINE)
-    elsewhere = any(override.startswith("hydra.run.dir=") for override in HydraConfig.get().overrides.hydra)
-    if labels.sweep or (elsewhere and folder.resolve() != start.resolve()):
-        taken.resume = composed.resume
-        return folder, found, taken
-    commandline.remove_empty(folder)
-    taken.resume = found.record["config"].get("resume")
-    return found.folder.resolve(), found, taken
-
-
-def _stop(number: int, frame: object) -> None:
-    raise Stopped(number)
+schema.register()
 
 
 def main() -> None:
     """The console script `nst`."""
-    sys.argv[1:] = map(commandline.quote_path, earlier.sweep_again(sys.argv[1:]))
-    commandline.note_command()
     status = 0
-    asked = os.environ.get(FULL_ERROR)
+    full_error = os.environ.get(FULL_ERROR)
     terminated = signal.signal(signal.SIGTERM, _stop)
-    os.environ[FULL_ERROR] = "1"  # Hydra lets errors through to here
+    os.environ[FULL_ERROR] = "1"  # Hydra then raises its errors instead of printing them
+    here = session.start()
     try:
-        if {"-h", "--help"} & set(sys.argv[1:]):  # Hydra's own takes a second and tells no meanings
-            print(usage.text(CONF), flush=True)
+        sys.argv[1:] = map(arguments.quote_path, previous.sweep_arguments(sys.argv[1:]))
+        arguments.note_command()
+        arguments.refuse_renamed(sys.argv[1:])
+        if {"-h", "--help"} & set(sys.argv[1:]):  # Hydra's own help takes a second and has no meanings
+            print(help.text(arguments.typed_mode()), flush=True)
         else:
-            job()
+            _with_hydra(here)
     except KeyboardInterrupt as stop:
         status = STOPPED + (stop.number if isinstance(stop, Stopped) else signal.SIGINT)
-    except BrokenPipeError:  # `nst --help | head`: nobody reads on
+    except BrokenPipeError:  # `nst --help | head`: the reader has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:
-        # a sweeper that searches cannot do without any result, but the jobs have said why there is none
-        said = sweep.begun and sweep.all_refused(sweep.begun[-1])
-        if not said and (asked == "1" or not commandline.complain(error)):
+        # a search fails without any result, but its jobs have already said why there is none
+        said = here.sweeps and sweeps.all_refused(here.sweeps[-1])
+        if not said and (full_error == "1" or not complain(error)):
             raise
         status = REFUSED
     finally:
         signal.signal(signal.SIGTERM, terminated)
-        os.environ[FULL_ERROR] = asked or "0"
-        concluded = sweep.conclude(sweep.begun.pop()) if sweep.begun else 0
+        os.environ[FULL_ERROR] = full_error or "0"
+        concluded = sweeps.conclude(here.sweeps.pop(), here) if here.sweeps else 0
     sys.exit(status or concluded)
+
+
+def _with_hydra(here: Session) -> None:
+    """Let Hydra compose the config and call the job; of a sweep, each job."""
+
+    @hydra.main(version_base="1.3", config_path=str(schema.CONF), config_name="config")
+    def job(composed: DictConfig) -> float | None:
+        return run_job(composed, here)
+
+    job()
+
+
+def run_job(composed: DictConfig, here: Session) -> float | None:
+    """One run of a composed config. Returns the number that a search minimizes; nothing for a job that failed."""
+    began = time.perf_counter()
+    foreign.guard()  # a launcher may have started another process
+    here.take_timings()  # of a job before this one that was kept or refused
+    hydra_config = HydraConfig.get()
+    folder = Path(hydra_config.runtime.output_dir)
+    labels = arguments.job_labels(hydra_config)
+    try:
+        refuse_unknown(composed)
+        before: PreviousRun | None = None
+        if composed.resume or composed.rerun:
+            folder, before, composed = _take_up(composed, labels, folder)
+        config = _resolved(composed, labels, arguments.swept_modes(hydra_config))
+        with here.timed("imports"):  # torch and the rest: only now, so that refusals answer at once
+            from nst.runner import Request, execute
+
+        summary = execute(Request(config, folder, labels, began, before), here)
+    except (InputError, Diverged, OmegaConfBaseException) as error:
+        _refuse(error, labels, folder)
+        return None
+    except Exception as error:
+        _fail(error, labels, folder)
+        return None
+    return summary.get(config.optimized_metric.value)
+
+
+def _resolved(composed: DictConfig, labels: Labels, swept: list[str]) -> Config:
+    """The config, checked, resolved and frozen. swept: the modes of a sweep over modes."""
+    config = OmegaConf.to_object(composed)
+    assert isinstance(config, Config)
+    schema.check(config)
+    modes.refuse_unused(modes.get(config.mode), arguments.typed_keys(), [modes.get(each) for each in swept])
+    return schema.resolve(config, labels.overridden)
+
+
+def _take_up(composed: DictConfig, labels: Labels, folder: Path) -> tuple[Path, PreviousRun | None, DictConfig]:
+    """For `resume` or `rerun`: the folder that the run goes to, the previous run, and the config."""
+    if composed.resume and composed.rerun:
+        raise InputError("resume= continues a run, and rerun= makes one again: give one of them")
+    typed = labels.overridden
+    if composed.rerun:
+        found = previous.find("rerun", composed.rerun)
+        config = found.config(composed, typed, [*previous.MACHINE, "tracking"])
+        found.refuse_missing_inputs(config)
+        config.resume = None  # it starts from the beginning
+        return folder, found, config
+    start = Path(composed.resume).expanduser()
+    if start.is_file() and not (start.parent / "record.json").exists():
+        return folder, None, composed  # a checkpoint alone: the command line must give the same config
+    found = previous.find("resume", composed.resume)
+    # a command line with whole groups must give the run's own config, too
+    whole = set(typed) & set(previous.MANY)
+    config = composed.copy() if whole else found.config(composed, typed, previous.MACHINE)
+    elsewhere = any(override.startswith("hydra.run.dir=") for override in HydraConfig.get().overrides.hydra)
+    if labels.sweep or (elsewhere and folder.resolve() != start.resolve()):
+        config.resume = composed.resume
+        return folder, found, config
+    arguments.remove_empty(folder)
+    config.resume = found.record["config"].get("resume")
+    return found.folder.resolve(), found, config
+
+
+def _refuse(error: Exception, labels: Labels, folder: Path) -> None:
+    """One line for input that cannot be used, or for a run that diverged. A sweep's other jobs go on."""
+    if not labels.sweep:
+        complain(error)
+        arguments.remove_empty(folder)
+        sys.exit(DIVERGED if isinstance(error, Diverged) else REFUSED)
+    if isinstance(error, Diverged):
+        complain(error)
+        return
+    if sweeps.holds_run(folder):
+        raise error  # Hydra raises it again after the other jobs; the run that is there is not touched
+    sweeps.leave_failure(folder, labels, "refused", complain(error) or "")
+
+
+def _fail(error: Exception, labels: Labels, folder: Path) -> None:
+    """Keep the traceback of an error of our own. A sweep's other jobs go on."""
+    if labels.sweep or sweeps.holds_run(folder):
+        write_whole(folder / ERROR_LOG, traceback.format_exc().encode())
+    if not labels.sweep:
+        raise error
+    traceback.print_exc()  # Hydra would show only the first job's
+    sweeps.leave_failure(folder, labels, "failed", one_line(error))
+
+
+def _stop(number: int, frame: object) -> None:
+    raise Stopped(number)
 
 
 if __name__ == "__main__":

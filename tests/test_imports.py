@@ -1,28 +1,31 @@
-"""Imports run one way, from the door down; `python -m nst.run` is the only way in."""
+"""Imports run one way, from the entry point down; `python -m nst.run` is the only way in."""
 
 import ast
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import ROOT
 
 LEVELS = [
-    {"errors", "text", "clock"},
-    {"files"},
-    {"layers", "losses", "lbfgs", "replay", "strips", "imagefile", "config", "image", "tracking"},
-    {"samples", "backbones", "photos", "generator", "report"},
-    {"tiles", "onnx"},
-    {"objective", "memory"},
-    {"distillation"},
-    {"fidelity"},
-    {"tasks"},
-    {"record", "progress"},
-    {"builders", "commandline", "usage", "earlier"},
-    {"execute", "sweep", "foreign"},
+    {"errors", "text"},
+    {"devices", "files", "registry", "session"},
+    {"config"},
+    {"images", "memory", "tracking"},
+    {"backbones", "generators", "losses", "optim", "record"},
+    {"engine", "report"},
+    {"modes"},
+    {"slim", "schema"},
+    {"cli"},
+    {"runner"},
     {"run"},
-    {"bench"},
 ]
-"""A module imports from levels above its own in this list only, or from its own package."""
-KNOW_CONFIGS = {"config", "commandline", "usage", "earlier", "foreign", "builders", "execute", "sweep", "run"}
+"""A module imports only from levels above its own in this list, or from its own package."""
+KNOW_CONFIGS = {"config", "schema", "tracking", "cli", "runner", "run"}
+"""Modules and packages that see configs, beside the builders and the declarations of modes."""
+MODULES = sorted(path for path in (ROOT / "nst").rglob("*.py") if path != ROOT / "nst" / "__init__.py")
+IDS = [path.relative_to(ROOT).as_posix() for path in MODULES]
+LEVEL = {name: index for index, names in enumerate(LEVELS) for name in names}
 
 
 def top(path: Path) -> str:
@@ -31,7 +34,7 @@ def top(path: Path) -> str:
 
 def imports(path: Path) -> set[str]:
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -39,24 +42,50 @@ def imports(path: Path) -> set[str]:
     return found
 
 
-MODULES = sorted(path for path in (ROOT / "nst").rglob("*.py") if path != ROOT / "nst" / "__init__.py")
+@pytest.mark.parametrize("path", MODULES, ids=IDS)
+def test_imports_run_one_way(path: Path) -> None:
+    own = top(path)
+    assert own in LEVEL, f"put {own} into LEVELS"
+    for name in imports(path):
+        package, _, inside = name.partition(".")
+        other = inside.partition(".")[0]
+        if package == "nst" and other and other != own and (ROOT / "nst" / other).exists() | (other in LEVEL):
+            assert LEVEL[other] < LEVEL[own], f"{own} imports {name}"
 
 
-def test_imports_run_one_way() -> None:
-    level = {name: index for index, names in enumerate(LEVELS) for name in names}
+@pytest.mark.parametrize("path", MODULES, ids=IDS)
+def test_below_the_builders_nobody_sees_a_config(path: Path) -> None:
+    builds = path.name == "build.py" or path.parent.name == "modes" or (top(path), path.name) == ("slim", "config.py")
+    if top(path) not in KNOW_CONFIGS and not builds:
+        assert not {name for name in imports(path) if name.startswith(("omegaconf", "hydra", "nst.config"))}
+
+
+def test_nobody_imports_the_workshop() -> None:
+    """Making and measuring slim is a package that nothing else needs; the benchmark is outside of nst."""
     for path in MODULES:
-        for name in imports(path):
-            parts = name.split(".")
-            if parts[0] == "nst" and len(parts) > 1 and parts[1] in level and parts[1] != top(path):
-                assert level[parts[1]] < level[top(path)], f"{top(path)} imports {parts[1]}"
-
-
-def test_below_the_builders_nobody_sees_a_config() -> None:
-    for path in MODULES:
-        if top(path) not in KNOW_CONFIGS:
-            assert not {name for name in imports(path) if name.startswith(("omegaconf", "hydra", "nst.config"))}, path
+        own = top(path)
+        assert own == "slim" or not {name for name in imports(path) if name.startswith("nst.slim")}, path
+        assert not {name for name in imports(path) if name.startswith("tools")}, path
 
 
 def test_few_know_pillow_and_one_knows_wandb() -> None:
-    users = {library: {top(path) for path in MODULES if library in imports(path)} for library in ("PIL", "wandb")}
-    assert users == {"PIL": {"imagefile", "samples", "report"}, "wandb": {"tracking"}}  # samples and report draw
+    users = {
+        library: {path.relative_to(ROOT / "nst").as_posix() for path in MODULES if library in imports(path)}
+        for library in ("PIL", "wandb", "lightning_fabric")
+    }
+    assert {top(ROOT / "nst" / path) for path in users["PIL"]} == {"images", "report", "slim", "tracking"}
+    assert users["wandb"] == {"tracking/wandb.py"}
+    assert {top(ROOT / "nst" / path) for path in users["lightning_fabric"]} == {"engine", "modes", "runner", "slim"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=IDS)
+def test_a_module_can_be_read_in_one_sitting(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 260
+
+
+@pytest.mark.parametrize("path", MODULES, ids=IDS)
+def test_more_than_five_parameters_are_a_named_bundle(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            names = [each.arg for each in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
+            assert len([name for name in names if name not in ("self", "cls")]) <= 5, f"{path}:{node.lineno}"

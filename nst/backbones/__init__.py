@@ -2,6 +2,6 @@
 
 from nst.backbones.backbone import Backbone
 from nst.backbones.networks import NETWORKS
-from nst.backbones.unit import Unit
+from nst.backbones.normalized import NormalizedBackbone
 
-__all__ = ["NETWORKS", "Backbone", "Unit"]
+__all__ = ["NETWORKS", "Backbone", "NormalizedBackbone"]

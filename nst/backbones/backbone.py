@@ -1,4 +1,4 @@
-"""A frozen network, built only as deep as the deepest layer asked for."""
+"""A frozen network, built only as deep as the deepest requested layer."""
 
 from collections.abc import Iterable
 from itertools import count
@@ -6,25 +6,25 @@ from itertools import count
 import torch
 from torch import Tensor, nn
 
-from nst.backbones.networks import NETWORKS
+from nst.backbones.layers import resolve
+from nst.backbones.networks import architecture
 from nst.backbones.weights import find, read
 from nst.errors import InputError
-from nst.layers import resolve
-from nst.strips import Reach
+from nst.memory.strips import ReceptiveField
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of RGB in [0, 1]: what torchvision's networks were trained with."""
+"""Of RGB in [0, 1]; torchvision's networks were trained with these."""
 
 
 class Backbone(nn.Module):
-    """Image (B, 3, H, W) in [0, 1] → {layer name: features (B, C, H', W')}, frozen, channels-last.
+    """Image (B, 3, H, W), RGB in [0, 1] → {layer name: features (B, C, H', W')}; frozen, channels-last.
 
-    name: a key of NETWORKS. layers: canonical names or classroom aliases; `self.layers` holds the canonical ones.
-    weights: a file in torchvision's names, which may stop at the deepest layer asked for; None for the embedded or
-    official one. `self.weights` is its path.
+    name: a key of NETWORKS. layers: canonical names or aliases; `self.layers` holds the canonical names.
+    weights: a file with torchvision's tensor names, which may end at the deepest requested layer; None for the
+    embedded or official file. `self.weights` is the path of the file in use.
     pooling: "max" or "avg" (Gatys et al. 2016, section 2: average pooling gives slightly more appealing results).
-    padding: "zeros" as trained, or "reflect" / "replicate", which leave no dark border.
-    Raises InputError for an unknown layer, and for weights that are not to be had or do not fit.
+    padding: "zeros" as VGG was trained, or "reflect" or "replicate", which leave no dark border.
+    Raises InputError for an unknown name or layer, and for weights that cannot be found or do not fit.
     """
 
     mean: Tensor
@@ -39,7 +39,7 @@ class Backbone(nn.Module):
         padding: str = "zeros",
     ) -> None:
         super().__init__()
-        network = NETWORKS[name]()
+        network = architecture(name).build()
         self._name, self._available = name, tuple(network.reads)
         self.layers = self.canonical(layers)
         self._reads = {layer: network.reads[layer] for layer in self.layers}
@@ -47,7 +47,7 @@ class Backbone(nn.Module):
         self.taps = nn.ModuleDict({layer: network.taps[layer] for layer in self.layers if layer in network.taps})
         for index, module in enumerate(self.features):
             if isinstance(module, nn.ReLU):
-                # torchvision's in-place ReLUs would overwrite the convolution just read
+                # an in-place ReLU (torchvision's default) would overwrite the convolution's output, which is read, too
                 module.inplace = index - 1 not in self._reads.values()
             if isinstance(module, nn.MaxPool2d) and pooling == "avg":
                 self.features[index] = nn.AvgPool2d(module.kernel_size, module.stride, ceil_mode=module.ceil_mode)
@@ -56,25 +56,25 @@ class Backbone(nn.Module):
                 module.padding_mode = padding  # type: ignore[assignment]
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN)[:, None, None], persistent=False)
         self.register_buffer("std", torch.tensor(IMAGENET_STD)[:, None, None], persistent=False)
-        self.reach = self._reach()
-        """Layer → what of an image it sees."""
+        self.receptive_fields = self._receptive_fields()
+        """Layer → the receptive field of its features, in rows of the image."""
         self.smallest_side = next(side for side in count(1) if self._fits(side))
-        """Pixels of the smallest square image the deepest layer can be read from."""
+        """Side, in pixels, of the smallest square image that the deepest layer can be computed for."""
         self.weights = find(name, weights)
         self._load()
         self.to(memory_format=torch.channels_last).requires_grad_(False).eval()
 
     def canonical(self, layers: Iterable[str]) -> list[str]:
-        """Canonical names of layers of this network, in the order given. Raises InputError for an unknown one."""
+        """Canonical names of layers of this network, in the given order. Raises InputError for an unknown layer."""
         return resolve(layers, self._available, self._name)
 
     @property
     def deepest(self) -> str:
-        """The deepest layer asked for."""
+        """The deepest requested layer."""
         return max(self.layers, key=self._reads.__getitem__)
 
     def index_of(self, layer: str) -> int:
-        """Which module of `features` the layer is the output of."""
+        """Index of the module in `features` whose output is the layer."""
         return self._reads[layer]
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
@@ -92,21 +92,21 @@ class Backbone(nn.Module):
             for layer, index in self._reads.items()
         }
 
-    def _reach(self) -> dict[str, Reach]:
-        reach, reached = Reach(), {}
+    def _receptive_fields(self) -> dict[str, ReceptiveField]:
+        field, fields = ReceptiveField(), {}
         for index, module in enumerate(self.features):
-            for each in module.modules():  # of convolutions side by side the narrower add nothing
+            for each in module.modules():  # a fire module's 1×1 convolution beside the 3×3 one adds nothing
                 if isinstance(each, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d):
                     sizes = (each.kernel_size, each.stride, each.padding)
-                    reach = reach.through(*(size[0] if isinstance(size, tuple) else size for size in sizes))  # type: ignore[arg-type]
-            reached[index] = reach
-        return {layer: reached[index] for layer, index in self._reads.items()}
+                    field = field.through(*(size[0] if isinstance(size, tuple) else size for size in sizes))  # type: ignore[arg-type]
+            fields[index] = field
+        return {layer: fields[index] for layer, index in self._reads.items()}
 
     def _fits(self, side: int) -> bool:
-        """Whether a square image of `side` pixels passes, asked while the modules are on the meta device."""
+        """Whether a square image of `side` pixels is large enough. Only while the modules are on the meta device."""
         try:
             self._read(torch.empty(1, 3, side, side, device="meta"))
-        except RuntimeError:  # padding larger than the map, or a map of no pixels
+        except RuntimeError:  # the padding exceeds the feature map, or the map is empty
             return False
         return True
 
@@ -116,12 +116,12 @@ class Backbone(nn.Module):
         if missing:
             raise InputError(
                 f"{path} does not reach {self.deepest} of {self._name}: it lacks {missing[0]}, the first of "
-                f"{len(missing)} tensors wanted of a checkpoint in torchvision's names"
+                f"{len(missing)} missing tensors (names as in torchvision's checkpoints)"
             )
         for key, tensor in wanted.items():
             if given[key].shape != tensor.shape:
                 raise InputError(
-                    f"{path} is not a checkpoint of {self._name}: {key} is {tuple(given[key].shape)}, "
-                    f"not {tuple(tensor.shape)}"
+                    f"{path} is not a checkpoint of {self._name}: {key} has shape "
+                    f"{tuple(given[key].shape)}, expected {tuple(tensor.shape)}"
                 )
         self.load_state_dict({key: given[key].float() for key in wanted}, assign=True)

@@ -1,4 +1,4 @@
-"""Weights files: where they are, whether they are the right ones, what is in them."""
+"""Weights files: find or download them, verify them, read them."""
 
 import os
 import pickle
@@ -9,43 +9,39 @@ from pathlib import Path
 from urllib.error import URLError
 
 import torch
-import torchvision
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
+from torchvision.models import WeightsEnum
 
-from nst.backbones.networks import NETWORKS
+from nst.backbones.networks import architecture
 from nst.errors import InputError
 from nst.files import sha256
 
-OFFICIAL = {
-    "vgg19": torchvision.models.VGG19_Weights.IMAGENET1K_V1,
-    "vgg16": torchvision.models.VGG16_Weights.IMAGENET1K_V1,
-    "squeezenet": torchvision.models.SqueezeNet1_0_Weights.IMAGENET1K_V1,
-}
-EMBEDDED = {"slim": Path(__file__).with_name("slim.safetensors")}
 DOWNLOAD_TIMEOUT = 20.0
-"""Seconds without an answer after which a download is given up."""
+"""Seconds without an answer after which a download fails."""
 
 
 def find(backbone: str, path: str | None = None) -> Path:
     """The weights file of a backbone: `path` if given, else the embedded one, else torchvision's official one.
 
-    The official file is downloaded into torch's cache if it is not there. Raises InputError if the file is missing,
-    is not the one its name says, or cannot be downloaded.
+    The official file is downloaded into torch's cache if it is not there. Raises InputError for an unknown backbone,
+    and if the file is missing, cannot be downloaded, or is not the official one although it has its name.
     """
+    network = architecture(backbone)
     if path is not None:
         given = os.path.expanduser(path)
         if not os.path.isfile(given):
             raise InputError(f"the weights of {backbone}: no file '{path}'")
         return Path(given)
-    if backbone in EMBEDDED:
-        return EMBEDDED[backbone]
-    return _official(backbone)
+    if network.embedded:
+        return network.embedded
+    if network.official:
+        return _official(backbone, network.official)
+    raise InputError(f"the weights of {backbone} are neither embedded nor published: give backbone.weights=FILE")
 
 
-def _official(backbone: str) -> Path:
-    official = OFFICIAL[backbone]
+def _official(backbone: str, official: WeightsEnum) -> Path:
     path = Path(torch.hub.get_dir()) / "checkpoints" / official.url.rsplit("/", 1)[-1]
     if not path.exists():
         before = socket.getdefaulttimeout()
@@ -55,37 +51,47 @@ def _official(backbone: str) -> Path:
         except (URLError, OSError, RuntimeError) as error:
             raise InputError(
                 f"the weights of {backbone} are not on this machine and {official.url} could not be fetched "
-                f"({getattr(error, 'reason', error)}): use backbone=slim, which needs no download, "
+                f"({getattr(error, 'reason', error)}): take backbone=slim, which needs no download, "
                 f"or backbone.weights=/path/to/{path.name}"
             ) from error
         finally:
             socket.setdefaulttimeout(before)
-    # torchvision checks the hash only of what it has just downloaded
+    # torchvision verifies the hash only after a download, not of a cached file
     expected = re.findall(r"-([0-9a-f]{8})\.", path.name)[0]
     if not sha256(path).startswith(expected):
-        raise InputError(f"{path} is not the official file: its SHA-256 does not begin with {expected}; delete it")
+        raise InputError(
+            f"{path} is not the official file: its SHA-256 does not begin with {expected}; delete the file"
+        )
     return path
 
 
 def read(path: Path) -> dict[str, Tensor]:
-    """The tensors of a .safetensors file or of a .pth state dict, by name. Raises InputError for anything else."""
+    """The tensors, by name, of a .safetensors file or a .pth state dict, on the CPU.
+
+    Raises InputError for any other content.
+    """
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, RuntimeError, EOFError, OSError, pickle.UnpicklingError, ValueError, KeyError) as error:
         raise InputError(
-            f"cannot read weights from {path}: it is neither a .pth state dict nor a .safetensors file, "
-            f"or is cut short ({type(error).__name__})"
+            f"cannot read weights from {path}: it is not a .pth state dict or .safetensors file, "
+            f"or it is truncated ({type(error).__name__})"
         ) from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise InputError(f"{path} holds no state dict: expected tensors by name, as torchvision saves them")
+        raise InputError(
+            f"{path} holds no state dict: expected a mapping from names to tensors, as torchvision saves it"
+        )
     return state
 
 
 def reached(backbone: str, layers: Iterable[str], path: Path) -> list[str]:
-    """Those of a backbone's layers that a weights file, which may stop anywhere, reaches."""
-    held, network = read(path), NETWORKS[backbone]()
+    """Those of a backbone's `layers` that can be computed from a weights file, which may hold only the first modules.
+
+    layers: canonical names. Raises InputError for an unknown backbone or an unreadable file.
+    """
+    held, network = read(path), architecture(backbone).build()
     return [
         layer
         for layer in layers

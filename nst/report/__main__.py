@@ -1,4 +1,4 @@
-"""`python -m nst.report FOLDER`: the report of a sweep or a run, from its files."""
+"""`python -m nst.report FOLDER`: write the report of a sweep or of a run, from the files in its folder."""
 
 import argparse
 import os
@@ -8,11 +8,11 @@ from pathlib import Path
 from nst.errors import REFUSED, InputError, one_line
 from nst.report import write_report
 from nst.report.publish import publish
-from nst.report.runs import read
+from nst.report.sweep import read
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line. Ends with status REFUSED and a one-line message if the folder cannot be reported on."""
     parser = argparse.ArgumentParser(prog="python -m nst.report", description=__doc__)
     parser.add_argument("folder", type=Path, help="the folder of a sweep or of a run")
     parser.add_argument("--publish", type=Path, metavar="FOLDER", help="write README.md, sheet.jpg and runs.csv there")

@@ -1,4 +1,4 @@
-"""The loss chart: every run's raw losses against its steps."""
+"""The loss chart: the unweighted losses of every run against its steps."""
 
 import io
 import re
@@ -9,16 +9,17 @@ import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter
 
-from nst.report.runs import Run, Sweep
+from nst.report.records import Run
+from nst.report.sweep import Sweep
 
 LABEL = 48
-"""Letters of a legend's line at most."""
+"""Most characters of a line in the legend."""
 LEGEND = 12
-"""More runs than this are told apart by colour and by pointing at a line, not by a legend."""
+"""Most runs with a legend. With more, only the color and pointing at a line show which run it is."""
 STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",  # text stays text, in the page's font
+    "svg.fonttype": "none",  # text stays text, in the font of the page
     "svg.hashsalt": "nst",  # the same runs give the same file
-    "text.parse_math": False,  # a $ in a name is a $
+    "text.parse_math": False,  # a $ in a name is no formula
     "font.size": 11.0,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -26,23 +27,23 @@ STYLE: dict[Any, Any] = {
 
 
 def draw(sweep: Sweep) -> str:
-    """An <svg> element with one panel a raw loss, logarithmic; an empty string if no run has a loss."""
+    """An <svg> element with a panel for each unweighted loss, on logarithmic axes; empty if no run has a loss."""
     curves = {name: [(run, *run.curve(name)) for run in sweep.runs] for name in _losses(sweep)}
     curves = {name: lines for name, lines in curves.items() if any(value > 0 for line in lines for value in line[2])}
     if not curves:
         return ""
-    colours = matplotlib.colormaps["viridis"].resampled(max(len(sweep.runs), 2))
+    colors = matplotlib.colormaps["viridis"].resampled(max(len(sweep.runs), 2))
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(5 * len(curves) + 1.5, 3.6), layout="constrained")
         panels = figure.subplots(1, len(curves), squeeze=False)[0]
         for panel, (name, lines) in zip(panels, curves.items(), strict=True):
             for index, (run, steps, values) in enumerate(lines):
-                # the last colours of viridis are too light for a white page
-                colour = colours(0.9 * index / max(len(sweep.runs) - 1, 1))
+                # the last colors of viridis are too light for a white page
+                color = colors(0.9 * index / max(len(sweep.runs) - 1, 1))
                 label = sweep.value(run, *sweep.keys) if len(sweep.keys) == 1 else sweep.label(run)
-                panel.plot(steps, values, color=colour, linewidth=1.5, label=label[:LABEL], gid=f"{name}-{index}")
+                panel.plot(steps, values, color=color, linewidth=1.5, label=label[:LABEL], gid=f"{name}-{index}")
             panel.set(title=name, xlabel="step")
-            panel.set_yscale("log", nonpositive="mask")  # a run from the content begins at a content loss of 0
+            panel.set_yscale("log", nonpositive="mask")  # a run with init=content starts at a content loss of 0
             panel.yaxis.set_major_formatter(LogFormatter())
             panel.yaxis.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(1, 0.5)))
             panel.grid(alpha=0.25)
@@ -62,11 +63,11 @@ def draw(sweep: Sweep) -> str:
 
 
 def _losses(sweep: Sweep) -> list[str]:
-    """The raw terms that are fitted; total variation only guards the picture. The total, where there are none."""
+    """The losses that compare with an image, so not the total variation; or the total, if there are none or over 3."""
     names = dict.fromkeys(name for run in sweep.runs for name in _columns(run))
     terms = [name for name in names if name not in ("loss/total", "loss/tv")]
     return terms if 0 < len(terms) <= 3 else [name for name in names if name == "loss/total"]
 
 
 def _columns(run: Run) -> list[str]:
-    return [name for name in run.figures if name.startswith("loss/")]
+    return [name for name in run.metrics if name.startswith("loss/")]

@@ -1,4 +1,4 @@
-"""The page: one HTML file that needs nothing else, no network and no server."""
+"""The page: one self-contained HTML file that needs no network and no server."""
 
 import base64
 import io
@@ -10,19 +10,22 @@ import yaml
 from PIL import Image
 
 from nst.report import chart
-from nst.report.runs import Run, Sweep, cell
+from nst.report.records import Run
+from nst.report.sweep import Sweep
+from nst.report.table import build, cell
 from nst.report.template import fill
 
 PIXELS = 12_000_000
-"""About so many pixels of results are embedded, so that a page of 200 runs opens like a page of one."""
+"""About the number of pixels of all results together, so that a page of 200 runs opens as fast as a page of one."""
 SIDES = (320, 1600)
-"""Pixels an embedded result's longest side has at most, with many runs and with few."""
+"""Longest side of an embedded result, in pixels: with many runs, and with few."""
 QUALITY = 88
+"""Of the embedded JPEGs."""
 
 
 def render(sweep: Sweep) -> str:
     """The page of a sweep, or of a single run, as HTML text."""
-    columns, rows = sweep.table()
+    columns, rows = build(sweep)
     return fill(
         "report.html",
         filters={"cell": cell, "embed": _Embedder(sweep)},
@@ -31,14 +34,14 @@ def render(sweep: Sweep) -> str:
         columns=columns,
         rows=rows,
         index={run: place for place, run in enumerate(sweep.runs)},
-        alone={run: _alone(run) for run in sweep.runs},
+        single={run: _single_command(run) for run in sweep.runs},
         config={run: _config(run) for run in sweep.runs},
         made_with=_made_with(sweep),
     )
 
 
 class _Embedder:
-    """An image file as a `data:` address."""
+    """Turns an image file into a `data:` URL."""
 
     def __init__(self, sweep: Sweep) -> None:
         self._side = int(min(max(sqrt(PIXELS / len(sweep.runs)), SIDES[0]), SIDES[1]))
@@ -52,17 +55,20 @@ class _Embedder:
         return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-def _alone(run: Run) -> str:
-    """The command that makes this run without the others of its sweep."""
+def _single_command(run: Run) -> str:
+    """The command that repeats this run without the others of its sweep."""
     return shlex.join(["python", "-m", "nst.run", *map(str, run.record.get("overrides", [])), "hydra.mode=RUN"])
 
 
 def _config(run: Run) -> str:
-    return _yaml(run.record["config"]) if "config" in run.record else ""
+    """The config as it was asked for, and below it the values that the run decided on; empty if it was refused."""
+    decided = run.record["decided"]
+    text = _yaml(run.record["config"]) if "config" in run.record else ""
+    return f"{text}\n# decided by the run\n{_yaml(decided)}" if text and decided else text
 
 
 def _made_with(sweep: Sweep) -> list[str]:
-    """Versions, commit, device and weights, each state of them once."""
+    """Versions, commit, device and weights; each combination once."""
     names = ("versions", "git", "device", "weights")
     facts = [{name: run.record[name] for name in names if run.record.get(name)} for run in sweep.runs]
     return list(dict.fromkeys(_yaml(each) for each in facts if each))

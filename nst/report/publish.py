@@ -1,18 +1,22 @@
-"""An experiment's folder for readers: the question, the command, the sheet, the table and what was found."""
+"""Publishing an experiment: a folder with its question, command, contact sheet, table and finding."""
 
 import re
 from pathlib import Path
 
 from nst.errors import InputError
-from nst.files import commit_name, write_whole
-from nst.report.runs import Run, Sweep, markdown, shortened
+from nst.files import write_whole
+from nst.record.files import commit_name
+from nst.report.records import Run
 from nst.report.sheet import draw, encode
+from nst.report.sweep import Sweep
+from nst.report.table import build, markdown, to_csv
 from nst.report.template import fill
 
 SHEET_LIMIT = 300_000
-"""Bytes of a published sheet."""
+"""Most bytes of a published sheet."""
 FINDING = "## Finding\n"
-TOLD = (
+"""The heading of the part that is written by hand."""
+REPORTED = (
     "mode",
     "content",
     "style",
@@ -22,45 +26,46 @@ TOLD = (
     "content_weight",
     "style_weight",
     "tv_weight",
-    "style_loss.gram",
+    "style_loss.name",
+    "style_loss.normalize",
     "size",
-    "levels",
+    "scales",
     "steps",
     "seed",
     "backbone.name",
     "optimizer.name",
 )
-"""Keys that a reader is told the value of, unless they were swept."""
+"""Keys whose values the README shows if they are the same in all runs."""
 
 
 def publish(sweep: Sweep, folder: Path) -> dict[str, Path]:
-    """Write README.md, sheet.jpg and runs.csv of a sweep into `folder`, and the README.md of the folder around it.
+    """Write README.md, sheet.jpg and runs.csv of a sweep into `folder`, and README.md of its parent folder.
 
-    What stands under `## Finding` is kept: it is written by hand. Raises InputError, with nothing written, if `folder`
-    or the one around it holds the README of something else.
+    The text under `## Finding` is kept: it is written by hand. Returns the paths by name: readme, sheet, table and all.
+    Raises InputError, with nothing written, if `folder` or its parent holds the README of something else.
     """
     files = {"readme": folder / "README.md", "sheet": folder / "sheet.jpg", "table": folder / "runs.csv"}
     text = fill(
         "experiment.md",
         sweep=sweep,
-        table=markdown(*sweep.table()),
-        told=_told(sweep),
+        table=markdown(*build(sweep)),
+        same=_same(sweep),
         commits=_commits(sweep.runs),
         finding=finding(folder),
     )
     files["all"] = folder.parent / "README.md"
     whole = gather(folder.parent, {folder.name: text})
     write_whole(files["sheet"], encode(draw(sweep), SHEET_LIMIT))
-    write_whole(files["table"], sweep.csv().encode())
+    write_whole(files["table"], to_csv(sweep))
     write_whole(files["readme"], text.encode())
     write_whole(files["all"], whole.encode())
     return files
 
 
 def finding(folder: Path) -> str:
-    """What was written by hand under `## Finding` in an experiment's folder; empty if it is new.
+    """The text under `## Finding` in the README of an experiment's folder; empty for a new folder.
 
-    Raises InputError if its README is of something else.
+    Raises InputError if the README is not that of an experiment.
     """
     readme = folder / "README.md"
     text = readme.read_text(encoding="utf-8") if readme.exists() else FINDING
@@ -70,9 +75,11 @@ def finding(folder: Path) -> str:
 
 
 def gather(folder: Path, new: dict[str, str]) -> str:
-    """The report of all experiments in `folder`, in Markdown, from their READMEs; name → README of `new` ones.
+    """The README of a folder of experiments, in Markdown, made from the experiments' READMEs.
 
-    What stands before the first `## ` is kept, and so is the order of the experiments; a new one comes last.
+    new: name of an experiment → its README, in place of the one on disk. The text before the first `## ` and the order
+    of the experiments are kept; new ones are added at the end. Raises InputError if the present README has a section
+    that is no experiment.
     """
     path = folder / "README.md"
     before = path.read_text(encoding="utf-8") if path.exists() else "# Experiments\n"
@@ -82,9 +89,7 @@ def gather(folder: Path, new: dict[str, str]) -> str:
         link = re.search(r"\]\(([^/)]+)/README\.md\)", section)
         if not link:
             title = section.partition("\n")[0]
-            raise InputError(
-                f"{path} has a section '{title}', of no experiment; publish into a folder of another folder"
-            )
+            raise InputError(f"{path} has a section '{title}', of no experiment; choose a folder inside another folder")
         order.append(link[1])
     published = {each.parent.name: each.read_text(encoding="utf-8") for each in sorted(folder.glob("*/README.md"))}
     published |= new
@@ -94,7 +99,7 @@ def gather(folder: Path, new: dict[str, str]) -> str:
 
 
 def _parts(text: str) -> dict[str, str]:
-    """Question, command, picture and finding of an experiment's README."""
+    """Question, command, picture and finding in an experiment's README."""
     question, _, rest = text.removeprefix("# ").partition("\n")
     command = next((line.strip() for line in rest.splitlines() if line.startswith("    ")), "")
     picture = re.search(r"!\[.*?\]\((.+?)\)", rest)
@@ -106,15 +111,15 @@ def _parts(text: str) -> dict[str, str]:
     }
 
 
-def _told(sweep: Sweep) -> list[str]:
-    """`size=256` for each telling key that has one value in all runs."""
-    told = []
-    for key in TOLD:
+def _same(sweep: Sweep) -> list[str]:
+    """`size=256` for each key of REPORTED that was not swept and has the same value in all runs."""
+    same = []
+    for key in REPORTED:
         values = {str(run.settings[key]) for run in sweep.runs if key in run.settings}
         if key not in sweep.keys and len(values) == 1 and values.isdisjoint({"None", "[]"}):
             run = next(run for run in sweep.runs if key in run.settings)
-            told.append(f"{key}={shortened(key, run.value(key))}")
-    return told
+            same.append(f"{key}={sweep.shortened(key, run.value(key))}")
+    return same
 
 
 def _commits(runs: list[Run]) -> list[str]:

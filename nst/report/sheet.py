@@ -1,53 +1,44 @@
-"""The contact sheet: all pictures with their labels in one image, to be put into a document."""
+"""The contact sheet: all pictures with their labels in one image, for a document."""
 
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from itertools import zip_longest
 from math import ceil, sqrt
 from pathlib import Path
 
 from matplotlib import get_data_path
 from PIL import Image, ImageDraw, ImageFont
-from torch import Tensor
 
-from nst.imagefile import encode_png
-from nst.report.runs import Run, Section, Sweep
+from nst.report.records import Original, Run
+from nst.report.sweep import Section, Sweep
 
 WIDTH = 1600
-"""Pixels a sheet is wide at most: 800 in a document, on a sharp screen."""
+"""Largest width of a sheet in pixels: 800 in a document on a screen with two pixels a point."""
 SIDES = (96, 400)
-"""Pixels a picture's longest side may be scaled down to, and has at most."""
+"""Smallest and largest longest side of a picture, in pixels."""
 IN_A_ROW = 12
-"""Pictures side by side at most, where they make no table."""
+"""Most pictures side by side if they make no grid."""
 GAP, TEXT, LINE = 12, 22, 28
-"""Pixels between pictures, of the letters and between lines of text."""
+"""Pixels between pictures, height of the font, and height of a line of text."""
 FONT = ImageFont.truetype(Path(get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", TEXT)
 LARGEST = 65_000
-"""Pixels of a JPEG's side at most."""
+"""Most pixels a side that a JPEG can hold."""
 INK, ALERT, PAPER = "#1a1a1a", "#b00020", "#ffffff"
 
 Tile = tuple[str, Image.Image | None]
-"""A label and the picture that it stands above; a label without a picture stands in its place."""
+"""A label and the picture below it. Without a picture the label takes its place."""
 
 
 def draw(sweep: Sweep) -> Image.Image:
-    """The sheet: originals that all runs share, then the grid, or the runs one after the other where there is none."""
+    """The sheet: the originals that all runs share, then the grid; or, without a grid, the runs one after the other."""
     return _grid(sweep) if sweep.sections else _flow(sweep)
 
 
-def strip(pictures: Mapping[str, Tensor]) -> Image.Image:
-    """Images (1, 3, H, W) in [0, 1] side by side, each under its name, in their full size."""
-    opened = {name: Image.open(io.BytesIO(encode_png(picture, {}))) for name, picture in pictures.items()}
-    return _block([list(opened.items())], max(picture.width for picture in opened.values()))
-
-
-def stack(strips: Iterable[bytes]) -> Image.Image:
-    """Encoded images, one under the other."""
-    return _stacked([Image.open(io.BytesIO(each)) for each in strips])
-
-
 def encode(sheet: Image.Image, limit: int | None = None) -> bytes:
-    """A sheet as a JPEG of quality 88; less, and then smaller, if `limit` bytes would not hold it."""
+    """A sheet as a JPEG of quality 88.
+
+    limit: most bytes. To keep it, first the quality is reduced, to 70, and then the size.
+    """
     quality = 88
     sheet.thumbnail((LARGEST, LARGEST))
     while True:
@@ -64,48 +55,47 @@ def encode(sheet: Image.Image, limit: int | None = None) -> bytes:
 def _grid(sweep: Sweep) -> Image.Image:
     columns, head = len(sweep.sections[0].columns), _corner(sweep).width
     side = _side(columns + 1)
-    if head > side:  # of a picture, the first column's width without one
+    if head > side:  # the corner is wider than a picture, and with it the first column
         side = _side(columns, WIDTH - GAP - head)
     originals = _originals(sweep, side)
-    blocks = [_block([originals], side)] if originals else []
+    blocks = [block([originals], side)] if originals else []
     for section in sweep.sections:
-        blocks += [*_heading(section.title), _block(_table(sweep, section, side), side)]
-    return _stacked(blocks)
+        blocks += [*_heading(section.title), block(_table(sweep, section, side), side)]
+    return stacked(blocks)
 
 
 def _flow(sweep: Sweep) -> Image.Image:
     places = len(sweep.shared_originals) + len(sweep.runs)
-    at_most = min(ceil(sqrt(2 * places)), IN_A_ROW)  # about twice as wide as high
+    at_most = min(ceil(sqrt(2 * places)), IN_A_ROW)  # a sheet about twice as wide as high
     across = ceil(places / ceil(places / at_most))
     side = _side(across)
-    several = len(sweep.keys) > 1  # then their names stand above all, once
+    several = len(sweep.keys) > 1  # then a heading names the keys, and labels show only the values
     tiles = _originals(sweep, side)
     for run in sweep.runs:
         label = ", ".join(sweep.value(run, key) for key in sweep.keys) if several else sweep.label(run)
-        tiles.append((label, _result(run, side, sweep.own_originals(run).values())))
+        tiles.append((label, _result(run, side, sweep.own_originals(run))))
     rows = [tiles[start : start + across] for start in range(0, len(tiles), across)]
-    return _stacked([*_heading(", ".join(sweep.keys) if several else ""), _block(rows, side)])
+    return stacked([*_heading(", ".join(sweep.keys) if several else ""), block(rows, side)])
 
 
 def _side(across: int, width: int = WIDTH) -> int:
-    """Pixels of a picture's longest side if so many stand side by side."""
+    """Longest side of a picture, in pixels, if `across` of them are side by side."""
     return max(SIDES[0], min((width - GAP) // across - GAP, SIDES[1]))
 
 
 def _heading(text: str) -> list[Image.Image]:
-    return [_block([[("", _text(text, WIDTH - 2 * GAP))]], WIDTH)] if text else []
+    return [block([[("", _text(text, WIDTH - 2 * GAP))]], WIDTH)] if text else []
 
 
 def _originals(sweep: Sweep, side: int) -> list[Tile]:
-    originals = sweep.shared_originals.items()
-    return [(sweep.original_label(role), _scaled(path, side)) for role, path in originals]
+    return [(original.label, _scaled(original.path, side)) for original in sweep.shared_originals]
 
 
 def _table(sweep: Sweep, section: Section, side: int) -> list[list[Tile]]:
     row_key, column_key = sweep.keys[-2:]
 
     def head(key: str, value: str) -> Tile:
-        originals = [_scaled(path, side) for path in sweep.originals_of(key, value)]
+        originals = [_scaled(original.path, side) for original in sweep.originals_of(key, value)]
         return value, _beside(originals) if originals else None
 
     rows: list[list[Tile]] = [[("", _corner(sweep)), *(head(column_key, value) for value in section.columns)]]
@@ -115,23 +105,26 @@ def _table(sweep: Sweep, section: Section, side: int) -> list[list[Tile]]:
 
 
 def _corner(sweep: Sweep) -> Image.Image:
-    return _stacked([_text(f"{key} {arrow}", WIDTH) for key, arrow in zip(sweep.keys[-2:], "↓→", strict=True)])
+    return stacked([_text(f"{key} {arrow}", WIDTH) for key, arrow in zip(sweep.keys[-2:], "↓→", strict=True)])
 
 
-def _result(run: Run, side: int, originals: Iterable[Path] = ()) -> Image.Image:
-    """The picture of a run, what is wrong with it, and below it originals, smaller."""
+def _result(run: Run, side: int, originals: Iterable[Original] = ()) -> Image.Image:
+    """The picture of a run; below it its status, if it did not finish, and originals in a smaller size."""
     picture = run.picture()
     parts = [_scaled(picture, side)] if picture else []
     if run.status != "finished":
         parts.append(_text(run.status, side, ALERT))
-    elif not parts:  # a folder was painted
+    elif not parts:  # the run stylized a folder
         parts.append(_text("no picture", side))
-    small = [_scaled(path, (side - GAP) // 3) for path in originals]
-    return _stacked([*parts, *([_beside(small)] if small else [])], GAP // 2)
+    small = [_scaled(original.path, (side - GAP) // 3) for original in originals]
+    return stacked([*parts, *([_beside(small)] if small else [])], GAP // 2)
 
 
-def _block(rows: list[list[Tile]], side: int) -> Image.Image:
-    """Tiles in rows and columns, each as high and as wide as it needs."""
+def block(rows: list[list[Tile]], side: int) -> Image.Image:
+    """Tiles in rows and columns; each row is as high, and each column as wide, as its tiles need.
+
+    side: largest width of a label, in pixels.
+    """
     lines: list[list[Image.Image | None]] = []
     for row in rows:
         texts = [_text(label, side) if label else None for label, _ in row]
@@ -141,28 +134,29 @@ def _block(rows: list[list[Tile]], side: int) -> Image.Image:
     widths = [max((each.width for each in column if each), default=0) for column in zip_longest(*lines)]
     heights = [max((each.height for each in line if each), default=0) for line in lines]
     size = GAP + sum(width + GAP for width in widths), GAP + sum(heights) + GAP * len(rows)
-    block = Image.new("RGB", size, PAPER)
+    image = Image.new("RGB", size, PAPER)
     top = GAP
     for index, (line, height) in enumerate(zip(lines, heights, strict=True)):
         left = GAP
         is_label = index % 2 == 0
         for each, width in zip(line, widths, strict=False):
             if each:
-                # a label stands on its picture
-                block.paste(each, (left, top + height - each.height if is_label else top))
+                # a label is directly above its picture
+                image.paste(each, (left, top + height - each.height if is_label else top))
             left += width + GAP
         top += height if is_label else height + GAP
-    return block
+    return image
 
 
-def _stacked(parts: list[Image.Image], gap: int = 0) -> Image.Image:
+def stacked(parts: list[Image.Image], gap: int = 0) -> Image.Image:
+    """Images one below the other, `gap` pixels apart."""
     height = sum(part.height for part in parts) + gap * (len(parts) - 1)
-    stack = Image.new("RGB", (max(part.width for part in parts), height), PAPER)
+    image = Image.new("RGB", (max(part.width for part in parts), height), PAPER)
     top = 0
     for part in parts:
-        stack.paste(part, (0, top))
+        image.paste(part, (0, top))
         top += part.height + gap
-    return stack
+    return image
 
 
 def _beside(parts: list[Image.Image]) -> Image.Image:
@@ -182,7 +176,7 @@ def _scaled(path: Path, side: int) -> Image.Image:
 
 
 def _text(text: str, width: int, ink: str = INK) -> Image.Image:
-    """Text on lines no wider than `width` pixels; a word that is wider loses its middle."""
+    """Text in lines of at most `width` pixels. A word that is longer loses its middle."""
     lines = [""]
     for whole in text.split(" "):
         word, left = whole, len(whole)

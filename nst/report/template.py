@@ -1,4 +1,4 @@
-"""Filling in the templates of the report."""
+"""Filling in the templates of the report, which are in templates/."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +7,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 
 def fill(name: str, filters: dict[str, Callable[..., Any]] | None = None, **facts: Any) -> str:
-    """A file of templates/, filled in with facts. In HTML, not in Markdown, they are escaped."""
+    """The template `name`, filled in with facts. Facts are escaped in HTML, but not in Markdown."""
     environment = Environment(
         loader=PackageLoader("nst.report"),
         autoescape=select_autoescape(),

@@ -1,1 +1,0 @@
-"""How fast nst is, beside what it is measured against."""

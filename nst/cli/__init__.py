@@ -1,0 +1,1 @@
+"""The command line: arguments, messages, help, previous runs, sweeps, and configs from strangers."""

@@ -1,0 +1,127 @@
+"""The command line of this process: its words, what they ask for, and what a run is called."""
+
+import os
+import re
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.types import RunMode
+
+from nst.errors import InputError
+from nst.schema import RENAMED
+from nst.text import number
+
+COMMAND = "NST_COMMAND"
+"""Environment variable: the command line that the user typed. A sweep's jobs may run in other processes."""
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What a run is called, and the sweep that it is a job of."""
+
+    command: str
+    """The whole command line."""
+    overrides: list[str]
+    """What it asks of this run: `key=value`."""
+    name: str
+    """Tells the run from the others of its sweep; empty for a single run."""
+    sweep: Path | None
+    """The sweep's folder."""
+
+    @property
+    def overridden(self) -> list[str]:
+        """The keys of the overrides."""
+        return [_key(each) for each in self.overrides]
+
+
+def quote_path(argument: str) -> str:
+    """`key=my (1).png` as Hydra's grammar wants it, `key='my (1).png'`, if a path of that name exists."""
+    key, equals, value = argument.partition("=")
+    plain = re.fullmatch(r"[A-Za-z0-9_./:%+@-]*", value)
+    if not equals or key.startswith("-") or plain or not os.path.exists(os.path.expanduser(value)):
+        return argument
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'").replace("${", "\\${")
+    return f"{key}='{escaped}'"
+
+
+def note_command() -> None:
+    """Keep the command line for the jobs of a sweep."""
+    os.environ[COMMAND] = shlex.join(["python", "-m", "nst.run", *sys.argv[1:]])
+
+
+def typed_keys() -> list[str]:
+    """The keys and config groups that the user typed, without Hydra's own."""
+    words = shlex.split(os.environ.get(COMMAND, ""))[3:]
+    keys = [_key(word) for word in words if "=" in word and not word.startswith("-")]
+    return [key for key in keys if key.partition(".")[0].partition("/")[0] != "hydra"]
+
+
+def typed_mode() -> str | None:
+    """The mode that the user typed, if any."""
+    words = shlex.split(os.environ.get(COMMAND, ""))
+    return next((word.partition("=")[2] for word in words if _key(word) == "mode" and "=" in word), None)
+
+
+def refuse_renamed(arguments: list[str]) -> None:
+    """Raise InputError for a key that has another name now."""
+    for argument in arguments:
+        key = _key(argument)
+        if "=" in argument and key in RENAMED:
+            raise InputError(f"{key}=: renamed: use {RENAMED[key]}=")
+
+
+def job_labels(hydra_config: Any) -> Labels:
+    """The labels of the job that Hydra is about to run."""
+    command = os.environ.get(COMMAND, "")
+    overrides = list(hydra_config.overrides.task)
+    if hydra_config.mode is not RunMode.MULTIRUN:
+        return Labels(command, overrides, "", None)
+    shared = [_shortened(word) for word in shlex.split(command)]
+    name = " ".join(each for each in map(_shortened, overrides) if each not in shared)
+    return Labels(command, overrides, name, sweep_folder(hydra_config))
+
+
+def swept_modes(hydra_config: Any) -> list[str]:
+    """The modes that a sweep goes over; empty if it does not."""
+    if hydra_config.mode is not RunMode.MULTIRUN:
+        return []
+    words = [word.partition("=")[2] for word in shlex.split(os.environ.get(COMMAND, "")) if _key(word) == "mode"]
+    swept = str((hydra_config.sweeper.get("params") or {}).get("mode", ""))
+    return [mode.strip() for text in (*words, swept) for mode in text.split(",") if mode.strip()]
+
+
+def sweep_folder(hydra_config: Any) -> Path:
+    """The absolute folder of a sweep; a job in another process may have another working folder."""
+    return Path(hydra_config.runtime.cwd, hydra_config.sweep.dir)
+
+
+def command_in(sweep: Path) -> str:
+    """The command line of this process, continuing the sweep in a folder."""
+    command = shlex.split(os.environ[COMMAND])
+    if not any(each.startswith("hydra.sweep.dir=") for each in command):
+        command.append(f"hydra.sweep.dir={os.path.relpath(sweep)}")
+    return shlex.join(command)
+
+
+def remove_empty(folder: Path) -> None:
+    """Remove an empty folder that Hydra made, and the empty folders around it, up to the working folder."""
+    here = Path.cwd()
+    while here in folder.parents:
+        try:
+            folder.rmdir()
+        except OSError:
+            return
+        folder = folder.parent
+
+
+def _key(argument: str) -> str:
+    return argument.lstrip("+~").partition("=")[0]
+
+
+def _shortened(override: str) -> str:
+    """`style_weight=1e6` for `style_weight=1000000.0`, which Hydra makes of it."""
+    key, equals, value = override.partition("=")
+    return f"{key}{equals}{number(value)}"

@@ -1,0 +1,124 @@
+"""Every refusal in one line."""
+
+import os
+import re
+import sys
+import traceback
+from dataclasses import is_dataclass
+
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from nst import modes, schema
+from nst.cli.arguments import typed_keys
+from nst.errors import Diverged, InputError, did_you_mean
+
+DEBUG = "NST_DEBUG"
+"""Environment variable: 1 also shows the traceback."""
+EXTRAS = {
+    "joblib": "joblib",
+    "submitit_local": "submitit",
+    "submitit_slurm": "submitit",
+    "ray": "ray",
+    "ray_aws": "ray",
+    "optuna": "optuna",
+}
+"""Launchers and sweepers of Hydra that are not always installed → the extra of this project that installs them."""
+GROUPS = ("layers", "experiment")
+"""Config groups that are no keys."""
+
+
+def complain(error: BaseException) -> str | None:
+    """Print one line to standard error and return it; for an error of our own, print nothing and return None."""
+    message = explain(error)
+    if message is not None:
+        message = " ".join(message.split())
+        if os.environ.get(DEBUG) == "1":
+            traceback.print_exception(error)
+        print(f"nst: {message}", file=sys.stderr, flush=True)
+    return message
+
+
+def explain(error: BaseException) -> str | None:
+    """One line for an error of the user's input; None for an error of our own."""
+    if isinstance(error, InputError | Diverged):
+        return str(error)
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, option = error.missing_cfg_file.rpartition("/")
+        options = list(error.options or [])
+        listed = f"the options are {', '.join(options)}" if options else "there are none yet"
+        if option in EXTRAS:
+            listed = f"install it with pip install -e '.[{EXTRAS[option]}]'"
+        return f"{group}={option}: no such option{did_you_mean(option, options)}; {listed}"
+    if isinstance(error, OverrideParseException):
+        return (
+            f"cannot read '{error.override}': an argument is key=value, and a value with spaces, commas, = or brackets "
+            "takes quotes inside quotes, \"content='/tmp/my pic (1).png'\""
+        )
+    if isinstance(error, HydraException | OmegaConfBaseException):
+        return _explain_composition(error)
+    if isinstance(error, YAMLError):
+        return f"not YAML: {error}"
+    if isinstance(error, ValueError) and str(error).startswith("Config group override"):
+        return "a config group such as mode or backbone takes the name of an option, not null"
+    if isinstance(error, AssertionError) and "Unexpected type for root: NoneType" in str(error):
+        return _explain_missing_section()
+    if isinstance(error, OSError) and error.filename:  # Hydra creates the run's folder
+        return f"cannot write to {error.filename}: {error.strerror}"
+    return None
+
+
+def _explain_missing_section() -> str | None:
+    """A typed key is inside a section that is null in this mode: all that OmegaConf tells is that something is."""
+    for key in typed_keys():
+        section, dot, _ = key.partition(".")
+        users = [mode.name for mode in modes.all_modes().values() if mode.uses(section)]
+        if dot and 0 < len(users) < len(modes.all_modes()):
+            return f"{key}: this mode does not use it; {modes.used_by(users)}"
+    return None
+
+
+def refuse_unknown(composed: DictConfig, prefix: str = "") -> None:
+    """Raise InputError for a key that the schema does not have: Hydra accepts it as `+key=value`."""
+    known = _known()
+    for name in map(str, composed):
+        value = composed._get_node(name)
+        if f"{prefix}{name}" not in known:
+            raise InputError(_no_key(f"{prefix}{name}"))
+        if isinstance(value, DictConfig) and not value._is_none() and is_dataclass(value._metadata.object_type):
+            refuse_unknown(value, f"{prefix}{name}.")
+
+
+def _known() -> dict[str, str]:
+    """Every key → its meaning."""
+    return {each.name: each.meaning for each in schema.all_keys()}
+
+
+def _no_key(key: str) -> str:
+    if key in schema.RENAMED:
+        return f"{key}: renamed: use {schema.RENAMED[key]}"
+    return f"no key '{key}'{did_you_mean(key, [*_known(), *GROUPS])}; `nst --cfg job` shows them all"
+
+
+def _explain_composition(error: BaseException) -> str:
+    text = str(error.__cause__ or error)
+    where = "".join(re.findall(r"^In '([^']+)': ", str(error))[:1])
+    where = f"conf/{where}.yaml: " if where else ""
+    reason = re.sub(r"^In '[^']+': \w+ raised while composing config:\n", "", text).splitlines()[0]
+    key = "".join(re.findall(r"full_key: (\S+)", text)[:1])
+    if not key:
+        return " ".join(str(error).split())
+    known = _known()
+    if reason.startswith("Key '") and key in known:
+        return f"{where}{key} belongs to another choice of {key.partition('.')[0]} than the one made"
+    if reason.startswith("Key '"):
+        return where + _no_key(key)
+    if "not a ListConfig" in reason:
+        reason = "this is a list: write [conv_1,conv_2], without spaces"
+    if wrong := re.fullmatch(r"Value (.*) of type '\w+' could not be converted to (Float|Integer)", reason):
+        value, kind = wrong.groups()
+        reason = f"{value} is not {'a number' if kind == 'Float' else 'a whole number'}"
+    about = f" ({known[key]})" if key in known else ""
+    return f"{where}{key}: {reason}{about}"

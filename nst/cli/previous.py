@@ -1,0 +1,199 @@
+"""Previous runs, from the records they left: to continue one, to complete a sweep, or to make a picture again."""
+
+import json
+import re
+import shlex
+from argparse import ArgumentParser
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from nst import schema, tracking
+from nst.config import OPTIMIZERS
+from nst.errors import InputError
+from nst.images import samples
+from nst.record.files import commit_name, files_by_name, normalized, read_record, settings
+
+HARMLESS = re.compile(
+    r"hydra/(launcher|sweeper)=\w+|hydra\.launcher\.n_jobs=-?\d+|hydra\.sweeper\.(n_trials=\d+|params\..*)", re.DOTALL
+)
+"""What a sweep's recorded command may ask of Hydra: the folder may be a stranger's."""
+MANY = ("mode", "layers", "experiment")
+"""Groups that set several keys."""
+MACHINE = (*("trainer.accelerator", "trainer.devices", "trainer.num_nodes"), "data.workers")
+"""Keys that belong to the machine, not to a run."""
+
+
+@dataclass(frozen=True)
+class PreviousRun:
+    """A run that was made before: `given` as `key` (resume or rerun) on the command line."""
+
+    key: str
+    given: str
+    record: Mapping[str, Any]
+    folder: Path
+    """The run's folder, or that of a picture alone."""
+    picture: Path
+    """The result."""
+
+    @property
+    def where(self) -> str:
+        """The beginning of a refusal."""
+        return f"{self.key}={self.given}"
+
+    @property
+    def continues(self) -> bool:
+        """Whether this run goes on from the previous one's checkpoint."""
+        return self.key == "resume"
+
+    def config(self, composed: DictConfig, typed: Sequence[str], machine: Collection[str]) -> DictConfig:
+        """The previous run's config, except for the keys that were typed now and those of `machine`.
+
+        Raises InputError for a record of another version of nst, and for a typed group that sets several keys.
+        """
+        held = _escaped(present(settings(self.record)))
+        config: Any = OmegaConf.structured(schema.root())
+        try:
+            config.optimizer = OmegaConf.structured(OPTIMIZERS[held["optimizer"]["name"]])
+            config.tracking = OmegaConf.structured(tracking.options()[held["tracking"]["name"]])
+            config = OmegaConf.merge(config, held)
+            OmegaConf.to_object(config)
+        except (OmegaConfBaseException, LookupError, TypeError, AttributeError) as error:
+            git = self.record.get("git")
+            made = f", commit {commit_name(git)}" if git else ""
+            reason = str(error).splitlines()[0]
+            raise InputError(f"{self.where}: made by another version of nst{made}, or by none: {reason}") from None
+        for key in (*machine, *typed):
+            if key in MANY:
+                raise InputError(f"{self.where}: takes that run's own config; give single keys beside it, not {key}=")
+            if "." not in key or OmegaConf.select(config, key.rpartition(".")[0]) is not None:
+                OmegaConf.update(config, key, OmegaConf.select(composed, key), merge=False)
+        assert isinstance(config, DictConfig)
+        return config
+
+    def differences(self, now: Mapping[str, Any]) -> list[str]:
+        """Where this record differs from another one: versions, device, files, commit; a line each."""
+        lines = []
+        for group, label in (("versions", ""), ("device", "device ")):
+            for name, then in (self.record.get(group) or {}).items():
+                here = (now.get(group) or {}).get(name)
+                if here is not None and then != here:
+                    lines.append(f"{label}{name}: {then} then, {here} now")
+        present_files = files_by_name(now)
+        for name, several in files_by_name(self.record).items():
+            label = "weights of " if name in self.record["weights"] else ""
+            for before, after in zip(several, present_files.get(name, []), strict=False):
+                if before["sha256"] != after["sha256"]:
+                    lines.append(f"{label}{name}: {before['sha256'][:12]} then, {after['sha256'][:12]} now")
+        commits = [commit_name(each["git"]) if each.get("git") else "unknown" for each in (self.record, now)]
+        if commits[0] != commits[1]:
+            lines.append(f"commit: {commits[0]} then, {commits[1]} now")
+        return lines
+
+    def refuse_missing_inputs(self, config: DictConfig) -> None:
+        """Raise InputError if an image that the previous run used is gone, and the config asks for it again."""
+        held = present(settings(self.record))
+        for role, files in self.record["inputs"].items():
+            if files and role in config and config[role] == held.get(role):
+                try:
+                    samples.find(role, config[role])
+                except InputError:
+                    gone = f"its {role}, {files[0]['path']}, is gone; put it back, or give another with {role}="
+                    raise InputError(f"{self.where}: {gone}") from None
+
+
+def find(key: str, given: str) -> PreviousRun:
+    """The run of a folder, of a file in it, or of a result.png alone. Raises InputError for anything else."""
+    path, where = Path(given).expanduser(), f"{key}={given}"
+    if not path.exists():
+        raise InputError(f"{where}: no such file or folder")
+    text = _read_text(path) if key == "rerun" and path.is_file() else None
+    folder = path if path.is_dir() else path.parent
+    record = normalized(text) if isinstance(text, dict) else read_record(folder)
+    if not _is_record(record):
+        raise InputError(f"{where}: holds no record of a run: expected its folder, or a result.png that nst wrote")
+    return PreviousRun(key, given, record, folder, path if text else folder / "result.png")
+
+
+def present(config: dict[str, Any]) -> dict[str, Any]:
+    """A recorded config with the present names of its keys."""
+    held: Any = json.loads(json.dumps(config))
+    if isinstance(held.get("style_loss"), dict):
+        held["style_loss"].setdefault("name", "gram")  # the only one before style losses had names
+    for old, new in schema.RENAMED.items():
+        *sections, key = old.split(".")
+        inside = held
+        for section in sections:
+            inside = inside.get(section) if isinstance(inside, dict) else None
+        if isinstance(inside, dict) and key in inside:
+            inside[new.rpartition(".")[2]] = inside.pop(key)
+    choice = held.get("tracking")
+    if isinstance(choice, dict) and choice.get("name") in tracking.options():
+        known = {item.name for item in fields(tracking.options()[choice["name"]])}
+        held["tracking"] = {name: value for name, value in choice.items() if name in known}
+    return held
+
+
+def sweep_arguments(arguments: Sequence[str]) -> list[str]:
+    """For `resume=` a sweep's folder, the arguments that continue that sweep; other arguments as they are.
+
+    Of what the recorded command asks of Hydra, only HARMLESS is taken.
+    """
+    for number, argument in enumerate(arguments):
+        key, _, given = argument.partition("=")
+        folder = Path(given).expanduser()
+        if key != "resume" or not given or not folder.is_dir() or (folder / "record.json").exists():
+            continue
+        commands = (read_record(path.parent).get("command") for path in sorted(folder.glob("*/record.json")))
+        command = next((shlex.split(each) for each in commands if isinstance(each, str)), [])
+        parser = ArgumentParser(allow_abbrev=False, exit_on_error=False, add_help=False)
+        parser.add_argument("-m", "--multirun", action="store_true")
+        parser.add_argument("-cd", "--config-dir")
+        asked, keys = parser.parse_known_args(command[3:])
+        if not asked.multirun:
+            break
+        keys = [each for each in keys if not re.match(r"-|[+~]*hydra[./]", each) or HARMLESS.fullmatch(each)]
+        others = [each for each in (*arguments[:number], *arguments[number + 1 :]) if each not in ("-m", "--multirun")]
+        options = ["-m", *([f"--config-dir={asked.config_dir}"] if asked.config_dir else [])]
+        return [*options, *keys, *others, f"hydra.sweep.dir={folder}"]
+    return list(arguments)
+
+
+def _is_record(record: Any) -> bool:
+    """Whether it has the form of a run's record: whoever made a picture may have written anything into it."""
+    if not isinstance(record, dict):
+        return False
+    parts = [record.get(part) for part in ("config", "inputs", "weights")]
+    others = [record.get(part) or {} for part in ("versions", "device", "git", "tracker", "decided")]
+    if not all(isinstance(part, dict) for part in (*parts, *others)):
+        return False
+    several = [*record["inputs"].values(), [*record["weights"].values()]]
+    if not all(isinstance(files, list) and all(map(_is_file, files)) for files in several):
+        return False
+    return not others[2] or (isinstance(others[2].get("commit"), str) and "changed" in others[2])
+
+
+def _is_file(file: Any) -> bool:
+    return isinstance(file, dict) and {"path", "sha256"} <= set(file) and isinstance(file["sha256"], str)
+
+
+def _read_text(path: Path) -> Any:
+    from nst.images.files import png_text  # slow to import, and seldom needed
+
+    try:
+        return json.loads(png_text(path, "nst") or "null")
+    except (ValueError, RecursionError):
+        return None
+
+
+def _escaped(value: Any) -> Any:
+    """A resolved config, so that it stays as it is: ${…} in a file's name is no interpolation."""
+    if isinstance(value, dict):
+        return {name: _escaped(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_escaped(each) for each in value]
+    return re.sub(r"(\\*)\$\{", lambda found: 2 * found[1] + r"\${", value) if isinstance(value, str) else value

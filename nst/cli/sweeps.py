@@ -1,0 +1,131 @@
+"""A sweep, seen from outside its jobs: its folder, the records of jobs that failed, and its report.
+
+Everything is read from the sweep's folder: a launcher may run the jobs in other processes, or on other machines.
+"""
+
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.experimental.callback import Callback
+
+from nst import session, tracking
+from nst.cli.arguments import Labels, command_in, remove_empty, sweep_folder
+from nst.cli.messages import complain
+from nst.errors import FAILED, REFUSED, InputError, one_line
+from nst.files import locked, write_whole
+from nst.record.files import read_record
+from nst.session import Session
+from nst.text import say
+
+if TYPE_CHECKING:
+    from nst.report.sweep import Sweep
+
+log = logging.getLogger(__name__)
+
+
+class Begin(Callback):
+    """Hydra calls it, by conf/config.yaml, where the sweep starts; with most launchers the jobs run elsewhere."""
+
+    def on_multirun_start(self, config: Any, **_: Any) -> None:
+        here = session.current()
+        folder = sweep_folder(config.hydra)
+        try:
+            if (folder / "record.json").exists():
+                raise InputError(f"hydra.sweep.dir={folder}: a single run is there; choose another folder")
+            folder.mkdir(parents=True, exist_ok=True)
+            here.locks.enter_context(locked(folder))
+        except InputError as error:
+            complain(error)
+            sys.exit(REFUSED)
+        here.sweeps.append(folder)
+
+
+def holds_run(folder: Path) -> bool:
+    """Whether a run began in a job's folder, now or when the sweep ran before."""
+    return "config" in read_record(folder)
+
+
+def leave_failure(folder: Path, labels: Labels, status: str, error: str) -> None:
+    """Leave a record for a job that did not write its own."""
+    if not holds_run(folder):
+        facts = {"status": status, "command": labels.command, "overrides": labels.overrides, "name": labels.name}
+        write_whole(folder / "record.json", json.dumps(facts | {"error": error}, indent=2).encode() + b"\n")
+
+
+def all_refused(folder: Path) -> bool:
+    """Whether every job of a sweep was refused."""
+    records = [read_record(path.parent) for path in folder.glob("*/record.json")]
+    return bool(records) and all(record.get("status") == "refused" for record in records)
+
+
+def conclude(folder: Path, session: Session) -> int:
+    """Report on a sweep that has ended, and return its exit status.
+
+    A sweep whose jobs were all refused leaves nothing.
+    """
+    session.locks.close()
+    # jinja and matplotlib are slow to import
+    from nst.report import write_report
+    from nst.report.sweep import read
+
+    try:
+        sweep = read(folder)
+    except InputError:  # refused as a whole
+        _remove(folder)
+        return REFUSED
+    if all_refused(folder):
+        for run in sweep.runs:
+            (run.folder / "record.json").unlink()
+            remove_empty(run.folder)
+        _remove(folder)
+        return REFUSED
+    try:
+        files = write_report(sweep)
+    except Exception:
+        log.exception("the runs are complete, but making the report of %s failed", folder)
+        return FAILED
+    for name, path in files.items():
+        say(f"{name:8} {os.path.relpath(path)}")
+    try:
+        _track(sweep, files["sheet"], session)
+    except Exception as error:
+        log.warning("the report could not be logged: %s", one_line(error))
+    statuses = {run.status for run in sweep.runs}
+    if statuses == {"finished"}:
+        return 0
+    say(f"continue {command_in(folder)}")
+    return REFUSED if statuses == {"finished", "refused"} else FAILED
+
+
+def _remove(folder: Path) -> None:
+    """Remove a sweep's folder if it holds nothing but Hydra's own note."""
+    if folder.is_dir() and {path.name for path in folder.iterdir()} <= {"multirun.yaml"}:
+        (folder / "multirun.yaml").unlink(missing_ok=True)
+        remove_empty(folder)
+
+
+def _track(sweep: "Sweep", sheet: Path, session: Session) -> None:
+    """Log the sheet and the table with the tracker of the sweep's runs, in their group."""
+    tracked = next((run.record for run in sweep.runs if run.record.get("tracker")), None)
+    if tracked is None:
+        return
+    from nst.report.table import build
+
+    options = tracking.from_record(tracked["config"]["tracking"])
+    described = tracking.TrackedRun(
+        sweep.folder,
+        name="report",
+        kind="report",
+        config={"command": tracked["command"], "keys": sweep.keys},
+        tags=["report"],
+        sweep=sweep.folder,
+    )
+    tracker = tracking.start(options, described, session)
+    tracker.log_report(sheet, *build(sweep, pictures=True))
+    tracker.finish({"runs": len(sweep.runs), "finished": sum(run.status == "finished" for run in sweep.runs)})
+    for line in tracker.how_to_browse():
+        say(line)

@@ -1,0 +1,119 @@
+"""The one loop: chunks of steps, reports, checkpoints, and stopping; on Lightning Fabric.
+
+Between two reports nothing logs, allocates or synchronizes the device.
+"""
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from lightning_fabric import Fabric
+
+from nst.engine.fabric import mixed_precision
+from nst.engine.task import Row, Task
+from nst.engine.work import Outcome, Reporter
+from nst.errors import InputError, one_line
+
+AGREE_EVERY = 10
+"""Steps after which several processes agree whether to stop."""
+
+
+def optimize(task: Task, fabric: Fabric, reporter: Reporter | None, checkpoint: Path | None = None) -> Outcome:
+    """Take all steps of a task, from the beginning or from a checkpoint. `fabric` has been launched.
+
+    reporter: of rank 0; the other ranks have none. Raises Diverged, and InputError for a checkpoint that does not fit
+    or a disk that is full.
+    """
+    fabric.to_device(task)
+    saved = fabric.load(checkpoint, weights_only=True) if checkpoint else None
+    if saved:
+        task.step, task.seconds = saved["progress"]["step"], saved["progress"]["seconds"]
+        task.load_state(saved["task"])
+    task.optimizer = task.configure_optimizers()
+    if saved:
+        task.load_optimizer(saved["optimizer"])
+    if reporter:
+        reporter.record.rows = list(saved["rows"]) if saved else []
+        reporter.start(task.step, task.seconds, task.report_steps[-1])
+    task.forward_on(fabric)
+    with mixed_precision(fabric):
+        task.start()
+
+    clock = time.perf_counter() - task.seconds
+    stopping = False
+    while task.step < task.report_steps[-1] and not stopping:
+        row: Row = {"step": task.step, "seconds": time.perf_counter() - clock}
+        until = task.next_stop()
+        task.before_chunk()
+        with mixed_precision(fabric):
+            metrics = task.finite(task.advance(until - task.step))
+        task.step, task.seconds = until, time.perf_counter() - clock
+
+        if reporter:
+            if metrics:
+                reporter.row(row | metrics, task.step, task.seconds)
+            if task.step % reporter.schedule.image_every == 0 and task.step < task.report_steps[-1]:
+                reporter.show_picture(task.step, task.picture())
+            if reporter.save_is_due:
+                _save(task, fabric, reporter)
+        stopping = _agree_to_stop(fabric, reporter, task.step)
+
+    finished = task.step >= task.report_steps[-1]
+    if finished:
+        task.end()
+    if reporter:
+        if not finished and not reporter.stop.requested:
+            raise AssertionError("only rank 0 can stop a run")
+        reporter.final({"step": task.step, "seconds": task.seconds} | task.finite(task.metrics()), task.picture())
+        if finished:
+            reporter.record.checkpoint.unlink(missing_ok=True)
+    return outcome(task, finished)
+
+
+def outcome(task: Task, finished: bool) -> Outcome:
+    """What a task has made so far."""
+    return Outcome(
+        steps=task.step,
+        seconds=task.seconds,
+        picture=task.picture(),
+        files=task.files(),
+        data=task.data_facts(),
+        timings=task.timings(),
+        finished=finished,
+    )
+
+
+def _agree_to_stop(fabric: Fabric, reporter: Reporter | None, step: int) -> bool:
+    """Whether rank 0 was asked to stop. Several processes ask it only now and then, all after the same step."""
+    asked = reporter.stop.requested if reporter else False
+    if fabric.world_size == 1:
+        return asked
+    return fabric.broadcast(asked) if step % AGREE_EVERY == 0 else False
+
+
+def _save(task: Task, fabric: Fabric, reporter: Reporter) -> None:
+    """Save a checkpoint, whole or not at all.
+
+    Fabric.save would wait for the other ranks, which do not know that it is time.
+    """
+    facts = reporter.record.facts
+    state: dict[str, Any] = {
+        "task": task.state(),
+        "optimizer": task.optimizer.state_dict(),
+        "progress": {"step": task.step, "seconds": task.seconds},
+        "rows": reporter.record.rows,
+        "config": facts["config"] | facts["decided"],
+        "made_from": {"inputs": facts["inputs"], "weights": facts["weights"]},
+    }
+    path = reporter.record.checkpoint
+    partial = path.with_suffix(".part")
+    try:
+        partial.unlink(missing_ok=True)
+        fabric.strategy.checkpoint_io.save_checkpoint(state, partial)
+    except (OSError, RuntimeError) as error:
+        partial.unlink(missing_ok=True)
+        raise InputError(f"cannot write {path}: {one_line(error)}") from None
+    reporter.write_picture()  # a run that continues from here does not make it again
+    os.replace(partial, path)
+    reporter.saved()

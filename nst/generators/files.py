@@ -1,0 +1,94 @@
+"""Reading and writing generators: .safetensors files, and the checkpoints of runs that train one."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from nst.errors import InputError
+from nst.generators.networks import Generator
+
+DESCRIPTION = "nst"
+"""Key in a generator file's metadata: the generator's description, as JSON."""
+LIMITS = {"width": 1024, "blocks": 100}
+"""Most channels and residual blocks that a file may ask for. A file that asks for more is an attack on the memory."""
+
+
+def describe(generator: Generator, facts: Mapping[str, Any]) -> str:
+    """The description of a generator as JSON: its name, width and blocks, and `facts`. `read_description` reads it."""
+    return json.dumps({"generator": generator.description} | dict(facts))
+
+
+def encode(generator: Generator, facts: Mapping[str, Any]) -> bytes:
+    """A generator as the bytes of a .safetensors file. Its metadata holds what `describe` returns."""
+    tensors = {name: value.detach().cpu().contiguous() for name, value in generator.network.state_dict().items()}
+    return save(tensors, {DESCRIPTION: describe(generator, facts)})
+
+
+def read_description(path: Path, text: str | None) -> dict[str, Any]:
+    """The description in a generator file's metadata. Raises InputError if nst did not write it."""
+    try:
+        description = json.loads(text or "")
+    except (ValueError, RecursionError):
+        description = None
+    if not isinstance(description, dict) or "generator" not in description:
+        raise InputError(
+            f"checkpoint={path}: holds no generator of nst; expected a file written by mode=train or mode=export"
+        )
+    return description
+
+
+def load(path: Path) -> tuple[Generator, dict[str, Any]]:
+    """The generator in a .safetensors file or in the checkpoint of a run of mode=train, and its description.
+
+    Only tensors and plain values are read: no code in a file is run. Raises InputError for any other file.
+    """
+    description, tensors = _read_safetensors(path) if path.suffix == ".safetensors" else _read_checkpoint(path)
+    options = description["generator"]
+    try:
+        if any(not 0 <= options[key] <= limit for key, limit in LIMITS.items()):
+            raise ValueError
+        with torch.device("meta"):
+            generator = Generator(**options)
+        generator.network.load_state_dict({name: value.float() for name, value in tensors.items()}, assign=True)
+    except Exception as error:
+        reason = str(error).strip().splitlines()[-1].strip() if isinstance(error, RuntimeError) else f"is {options}"
+        raise InputError(f"checkpoint={path}: its tensors are not those of the generator it says: {reason}") from None
+    return generator.to(memory_format=torch.channels_last).requires_grad_(False).eval(), description
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except Exception as error:
+        raise InputError(f"checkpoint={path}: not a whole .safetensors file ({error})") from None
+    return read_description(path, metadata.get(DESCRIPTION)), tensors
+
+
+def _read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception:  # a broken pickle can raise anything
+        raise InputError(
+            f"checkpoint={path}: no generator: expected generator.safetensors, .onnx or a checkpoint of mode=train"
+        ) from None
+    config = saved.get("config") if isinstance(saved, dict) else None
+    if not isinstance(config, dict) or config.get("mode") != "train":
+        mode = config.get("mode") if isinstance(config, dict) else None
+        source = f"a run of mode={mode}" if mode else "no run of nst"
+        raise InputError(f"checkpoint={path}: of {source}; only mode=train trains a generator")
+    task = saved.get("task")
+    if isinstance(task, dict):
+        state, prefix = task.get("generator"), "network."
+    else:  # a checkpoint from before nst 0.2
+        state, prefix = saved.get("state_dict"), "generator.network."
+    items = state.items() if isinstance(state, dict) else ()
+    tensors = {str(name).removeprefix(prefix): value for name, value in items if str(name).startswith(prefix)}
+    return {"generator": config.get("generator"), "style": {"path": config.get("style")}}, tensors

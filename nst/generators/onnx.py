@@ -1,0 +1,99 @@
+"""Generators as ONNX files: written with torch.onnx, run with onnxruntime. They need the extra `onnx`."""
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nst.errors import InputError
+from nst.generators.files import DESCRIPTION, describe, read_description
+from nst.generators.networks import Generator
+
+LARGEST_DIFFERENCE = 1e-3
+"""Largest accepted difference between the results of torch and onnxruntime, in pixel values of [0, 1]."""
+
+
+def require() -> None:
+    """Raise InputError if a package that ONNX needs is not installed."""
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        if find_spec(package) is None:
+            raise InputError(f"ONNX needs {package}, which is not installed: pip install -e '.[onnx]'")
+
+
+def export(generator: Generator, facts: dict[str, Any]) -> tuple[bytes, float]:
+    """A generator as the bytes of an .onnx file, and the difference between the results of onnxruntime and torch.
+
+    The model maps (B, 3, H, W) in [0, 1] to the same shape and range, for any batch size, height and width. The
+    difference is the largest of any pixel value, measured on noise images of a shape other than the one used to trace
+    the network. Raises InputError if it is above LARGEST_DIFFERENCE, or if a package is not installed.
+    """
+    require()
+    image = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    dynamic = {0: torch.export.Dim.DYNAMIC, 2: torch.export.Dim.DYNAMIC, 3: torch.export.Dim.DYNAMIC}
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            generator.cpu(),
+            (image,),
+            dynamo=True,
+            dynamic_shapes=(dynamic,),
+            input_names=["image"],
+            output_names=["painted"],
+            verbose=False,
+        )
+    assert program is not None
+    model = program.model_proto
+    entry = model.metadata_props.add()
+    entry.key, entry.value = DESCRIPTION, describe(generator, facts)
+    data = model.SerializeToString()
+    image = torch.rand(2, 3, 90, 75, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        difference = float((generator(image) - _make_paint(data)(image)).abs().max())
+    if not difference <= LARGEST_DIFFERENCE:
+        raise InputError(
+            f"onnxruntime and torch give different pictures: pixel values in [0, 1] differ by {difference:.2g}"
+        )
+    return data, difference
+
+
+def load(path: Path) -> tuple[Callable[[Tensor], Tensor], dict[str, Any]]:
+    """The generator in an .onnx file, as a function of images, and its description.
+
+    The function maps (B, 3, H, W) in [0, 1] to the same shape and range. Raises InputError if a package is not
+    installed, or if the file is not one that mode=export wrote.
+    """
+    require()
+    import onnx
+
+    try:
+        data = path.read_bytes()
+        model = onnx.load_from_string(data)
+        described = {entry.key: entry.value for entry in model.metadata_props}.get(DESCRIPTION)
+        paint_function = _make_paint(data)
+        inputs = [(each.name, len(each.type.tensor_type.shape.dim)) for each in model.graph.input]
+    except Exception as error:
+        raise InputError(f"checkpoint={path}: not a whole ONNX model ({type(error).__name__})") from None
+    if inputs != [("image", 4)]:
+        raise InputError(f"checkpoint={path}: takes no image; expected a file written by mode=export")
+    return paint_function, read_description(path, described)
+
+
+def _make_paint(model: bytes) -> Callable[[Tensor], Tensor]:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(model, providers=onnxruntime.get_available_providers())
+
+    def paint(image: Tensor) -> Tensor:
+        (painted,) = session.run(None, {"image": np.ascontiguousarray(image.numpy())})
+        return torch.from_numpy(np.asarray(painted))
+
+    return paint

@@ -1,0 +1,1 @@
+"""Images: files to tensors and back, noise, colors, and the bundled samples."""

@@ -1,0 +1,50 @@
+"""What a style loss is: sums that add up over strips and images, a statistic made of them, and a distance."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from nst.registry import Registry
+
+Sums = tuple[Tensor | int, ...]
+"""What a strip of an image, or one of several images, adds to a statistic."""
+
+
+class StyleLoss(ABC):
+    """Compares the features of one layer with those of a style, wherever they are in the image.
+
+    Subclasses are frozen dataclasses: their fields are the options of the config group `style_loss`.
+    """
+
+    @abstractmethod
+    def sums(self, features: Tensor) -> Sums:
+        """Sums over the positions of features (B, C, H, W) of any floating type, in float32."""
+
+    @abstractmethod
+    def statistic(self, sums: Sums) -> Tensor:
+        """The statistic (B, …) that the sums over all positions give."""
+
+    def distance(self, statistic: Tensor, target: Tensor) -> Tensor:
+        """The loss, a scalar: by default the mean squared difference of (B, …) from the style's (B or 1, …)."""
+        return F.mse_loss(statistic, target.expand_as(statistic))
+
+    def combine(self, parts: Iterable[Sums]) -> Sums:
+        """The sums of several strips or images together: by default added."""
+        first, *others = parts
+        return tuple(sum(rest, start) for start, *rest in zip(first, *others, strict=True))
+
+    def __call__(self, features: Tensor, target: Tensor) -> Tensor:
+        """The loss of features (B, C, H, W) against a style's statistic."""
+        return self.distance(self.statistic(self.sums(features)), target)
+
+
+STYLE_LOSSES: Registry[StyleLoss] = Registry("style_loss")
+
+
+def in_float32(features: Tensor) -> Tensor:
+    """Features (B, C, H, W) as (B, H·W, C) in float32; a view if they are float32 and channels-last."""
+    with torch.autocast(features.device.type, enabled=False):
+        return features.float().permute(0, 2, 3, 1).flatten(1, 2)

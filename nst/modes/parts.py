@@ -1,0 +1,196 @@
+"""What the modes' builders have in common: from a config to a method, an optimizer and input files; and checks."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nst.backbones import Backbone
+from nst.backbones.weights import find
+from nst.config import Config
+from nst.engine.task import Task
+from nst.engine.work import Work
+from nst.errors import InputError
+from nst.files import sha256, version
+from nst.images import samples
+from nst.losses.objective import Content, Features, Objective, Style, Targets, TotalVariation
+from nst.losses.style import STYLE_LOSSES, StyleLoss
+from nst.memory.estimate import Plan
+from nst.memory.strips import WHOLE, Strip
+from nst.modes import Mode
+from nst.modes.shared import Network, Shared
+from nst.optim import MakeOptimizer, images_kept, make_optimizer
+from nst.record.files import CHECKPOINT
+from nst.session import Session
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a mode's `build` function is given."""
+
+    config: Config
+    mode: Mode
+    session: Session
+    device: torch.device
+    processes: int = 1
+
+
+@dataclass
+class Experiment:
+    """Work ready to run, what it was made from, and what its builder decided."""
+
+    work: Task | Work
+    inputs: dict[str, list[dict[str, str]]] = field(default_factory=dict)
+    """Role → {"path", "sha256"} of each of its images."""
+    weights: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Network → {"path", "sha256"}."""
+    originals: dict[str, list[Tensor]] = field(default_factory=dict)
+    """Role → its images as the run uses them, (1, 3, H, W) in [0, 1]."""
+    decided: dict[str, Any] = field(default_factory=dict)
+    """Key → the value that the builder decided on: canonical layers, scales, strip, steps."""
+    notes: list[str] = field(default_factory=list)
+    """Lines for the user, before the run: where a decision differs from what was asked for."""
+    plan: Plan | None = None
+    """Strips and memory, where the pixels of an image are optimized."""
+    lighter: str = "a smaller size"
+    """Keys and values that need less memory."""
+    data: dict[str, Any] = field(default_factory=dict)
+    """For the record: the images a network is trained on, or the generator that paints."""
+
+
+def file_facts(path: Path) -> dict[str, str]:
+    """What a record says of a file."""
+    return {"path": str(path), "sha256": sha256(path)}
+
+
+@dataclass(frozen=True)
+class Method:
+    """How images are compared: a backbone, its canonical layers, a style loss, and the weights of the terms."""
+
+    network: Network
+    backbone: Backbone
+    content_layers: tuple[str, ...]
+    style_layers: tuple[str, ...]
+    loss: StyleLoss
+    weights: Mapping[str, float]
+
+    def objective(
+        self, content: Targets, style: Targets, strips: Sequence[Strip] = WHOLE, backbone: Features | None = None
+    ) -> Objective:
+        """What is minimized, against these targets, for an image in strips. backbone: another than the method's own."""
+        return make_objective(backbone or self.backbone, (content, style), self.loss, self.weights, strips)
+
+    @property
+    def decided(self) -> dict[str, Any]:
+        """The canonical names of the layers, for the record."""
+        return {"content_layers": list(self.content_layers), "style_layers": list(self.style_layers)}
+
+    @property
+    def facts(self) -> dict[str, dict[str, str]]:
+        """What the record says of the weights."""
+        return {self.network.name: file_facts(self.backbone.weights)}
+
+
+def make_objective(
+    backbone: Features,
+    targets: tuple[Targets, Targets],
+    loss: StyleLoss,
+    weights: Mapping[str, float],
+    strips: Sequence[Strip] = WHOLE,
+) -> Objective:
+    """Content, style and total variation. targets: of content and style; weights: of `content`, `style` and `tv`."""
+    terms = {
+        "content": Content(weights["content"], targets[0]),
+        "style": Style(weights["style"], targets[1], loss),
+        "tv": TotalVariation(weights["tv"]),
+    }
+    return Objective(backbone, terms, strips)
+
+
+def method_of(setting: Setting) -> Method:
+    """The method that a config describes. Layers of terms that the mode does not have are left out."""
+    config, terms = setting.config, setting.mode.terms
+    layers = {term: getattr(config, f"{term}_layers") if term in terms else [] for term in ("content", "style")}
+    network = Network(
+        config.backbone.name,
+        (*layers["content"], *layers["style"]),
+        version(find(config.backbone.name, config.backbone.weights)),
+        config.backbone.pooling.value,
+        config.backbone.padding.value,
+        setting.device,
+    )
+    backbone = Shared(setting.session).backbone(network)
+    return Method(
+        network,
+        backbone,
+        tuple(backbone.canonical(layers["content"])),
+        tuple(backbone.canonical(layers["style"])),
+        STYLE_LOSSES.make(config.style_loss),
+        weights_of(config),
+    )
+
+
+def weights_of(config: Config) -> dict[str, float]:
+    """The weights of the objective's terms."""
+    return {"content": config.content_weight, "style": config.style_weight, "tv": config.tv_weight}
+
+
+def optimizer_of(config: Config) -> tuple[MakeOptimizer, int]:
+    """The optimizer that a config describes, and how many images it keeps."""
+    options = asdict(config.optimizer)
+    name = options.pop("name")
+    return make_optimizer(name, options), images_kept(name, options)
+
+
+def input_paths(setting: Setting, roles: Collection[str]) -> dict[str, list[Path]]:
+    """Role → image files, for those of `roles` that the mode has and the config gives.
+
+    Raises InputError for a role that the mode needs and the config lacks.
+    """
+    paths = {}
+    for role in dict.fromkeys(role for of_key in setting.mode.roles.values() for role in of_key):
+        given = getattr(setting.config, role)
+        if given is None and role in setting.mode.needed:
+            raise InputError(f"mode={setting.mode.name} needs {role}=: a path or the name of a sample")
+        if given is not None and role in roles:
+            paths[role] = [samples.find(role, name) for name in ([given] if isinstance(given, str) else given)]
+    return paths
+
+
+def check_terms(setting: Setting) -> None:
+    """Raise InputError for a term of the mode that has no layers, and if no term has a weight."""
+    config, mode = setting.config, setting.mode
+    for term in mode.terms:
+        if not getattr(config, f"{term}_layers"):
+            raise InputError(f"mode={mode.name} needs {term}_layers: a list such as [conv_1,conv_2]")
+    weights = [f"{term}_weight" for term in mode.terms]
+    if not any(getattr(config, weight) for weight in weights):
+        raise InputError(f"{'=0 '.join(weights)}=0: leaves mode={mode.name} nothing to minimize; give a weight above 0")
+
+
+def check_size(role: str, image: Tensor, backbone: Backbone) -> None:
+    """Raise InputError for an image that is too small for the deepest layer."""
+    height, width = image.shape[2:]
+    if min(height, width) < backbone.smallest_side:
+        key = {"style": "style_size", "crop": "data.size"}.get(role, "size")
+        raise InputError(
+            f"the {role} is {width}×{height} pixels at this size, and {backbone.deepest} needs "
+            f"{backbone.smallest_side} a side: raise {key}, or ask for shallower layers"
+        )
+
+
+def generator_file(setting: Setting) -> Path:
+    """The file that `checkpoint` means: itself, or what a run of mode=train left in its folder."""
+    given = setting.config.checkpoint
+    if given is None:
+        raise InputError(f"mode={setting.mode.name} needs checkpoint=: a trained generator, or the folder of its run")
+    path = Path(given).expanduser()
+    if path.is_dir():
+        names = ("generator.safetensors", CHECKPOINT, "generator.onnx")
+        path = next((path / name for name in names if (path / name).is_file()), path / names[0])
+    if not path.is_file():
+        raise InputError(f"checkpoint={given}: no file {path}")
+    return path

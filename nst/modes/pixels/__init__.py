@@ -1,0 +1,43 @@
+"""Modes that optimize the pixels of one image: transfer, reconstruct and texture."""
+
+from nst.modes import Mode
+
+CONTENT = frozenset({"content", "content_layers", "content_weight"})
+STYLE = frozenset({"style", "style_layers", "style_weight", "style_size", "style_loss"})
+IMAGE = frozenset(
+    {
+        *("layers", "tv_weight", "range_weight", "init", "steps", "size", "scales", "strip"),
+        *("background", "backbone", "optimizer"),
+    }
+)
+BUILD = "nst.modes.pixels.build:build"
+
+MODES = [
+    Mode(
+        "transfer",
+        "paint the content in the style (Gatys 2016)",
+        BUILD,
+        CONTENT | STYLE | IMAGE | {"pair"},
+        roles={"content": ("content",), "style": ("style",), "init": ("init",), "pair": ("content", "style")},
+        needed=("content", "style"),
+        terms=("content", "style"),
+    ),
+    Mode(
+        "reconstruct",
+        "show what the content layers keep of the content (Mahendran & Vedaldi 2015)",
+        BUILD,
+        CONTENT | IMAGE | {"style", "style_size"},  # init=style starts from a style
+        roles={"content": ("content",), "init": ("init",), "style": ("style",)},
+        needed=("content",),
+        terms=("content",),
+    ),
+    Mode(
+        "texture",
+        "make an image with the style's statistics, from noise (Gatys 2015)",
+        BUILD,
+        STYLE | IMAGE | {"content"},  # init=content starts from a content
+        roles={"style": ("style",), "init": ("init",), "content": ("content",)},
+        needed=("style",),
+        terms=("style",),
+    ),
+]

@@ -1,0 +1,64 @@
+"""Builds the work of mode=stylize."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nst.config import Colors
+from nst.errors import InputError
+from nst.generators import onnx, tiles
+from nst.generators.data import find_images
+from nst.generators.files import load as load_generator
+from nst.generators.networks import check_size
+from nst.images import samples
+from nst.images.files import load
+from nst.modes.parts import Experiment, Setting, file_facts, generator_file
+from nst.modes.stylize.paint import Painting, paint_folder, paint_one, results_of
+
+
+def build(setting: Setting) -> Experiment:
+    """Work for a file or for a folder. Raises InputError for what cannot work."""
+    config = setting.config
+    path = generator_file(setting)
+    paint, description = _painter(path, config.tile, setting.device)
+    if config.content is None:
+        raise InputError("mode=stylize needs content=: a file, a folder or the name of a sample")
+    painting = Painting(paint, config.size, config.background, config.colors is Colors.content)
+    weights = {"generator": file_facts(path)}
+    data: dict[str, Any] = {"generator": description}
+    lighter = f"tile={config.tile // 2}"
+    folder = Path(config.content).expanduser()
+    if not folder.is_dir():
+        content = samples.find("content", config.content)
+        original = load(content, config.size, config.background)
+        check_size(original)
+        return Experiment(
+            partial(paint_one, painting, content),
+            inputs={"content": [file_facts(content)]},
+            weights=weights,
+            originals={"content": [original]},
+            lighter=lighter,
+            data=data,
+        )
+    images, others = find_images(folder)
+    if not images:
+        raise InputError(f"content={config.content}: no image among its {others} files")
+    return Experiment(
+        partial(paint_folder, painting, results_of(folder, images)),
+        weights=weights,
+        lighter=lighter,
+        data=data | {"images": len(images), "not_images": others},
+    )
+
+
+def _painter(path: Path, tile: int, device: torch.device) -> tuple[Callable[[Tensor], Tensor], dict[str, Any]]:
+    """Image (1, 3, H, W) → painted, by the generator in a file; and its description."""
+    if path.suffix == ".onnx":
+        return onnx.load(path)
+    generator, description = load_generator(path)
+    generator.to(device)
+    return lambda image: tiles.paint(generator, image, tile), description

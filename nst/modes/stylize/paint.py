@@ -1,0 +1,97 @@
+"""Painting image files with a trained generator, one after the other: a plain function."""
+
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+import torch
+from torch import Tensor
+
+from nst.engine.work import Outcome, Reporter
+from nst.errors import InputError
+from nst.generators.networks import check_size
+from nst.images.colors import with_colors_of
+from nst.images.files import encode_as, load, load_opacity
+from nst.text import say
+
+KEPT_FORMATS = (".png", ".jpg", ".jpeg", ".webp")
+"""Suffixes that a painted image keeps; for others .png is appended."""
+WARM_UP_SIDE = 64
+"""Side, in pixels, of an image that is painted before the clock starts."""
+
+
+@dataclass(frozen=True)
+class Painting:
+    """How images are painted.
+
+    paint: (1, 3, H, W) in [0, 1] → the same, painted. size: longest side in pixels; None: the image's own.
+    background: color behind transparent images. content_colors: keep the colors of the content.
+    """
+
+    paint: Callable[[Tensor], Tensor]
+    size: int | None = None
+    background: str = "white"
+    content_colors: bool = False
+
+    @torch.no_grad()
+    def __call__(self, path: Path) -> tuple[Tensor, float]:
+        """An image file, painted, (1, 3 or 4, H, W): transparent where it was; and the milliseconds it took."""
+        image = load(path, self.size, self.background)
+        check_size(image)
+        began = time.perf_counter()
+        painted = self.paint(image)
+        milliseconds = 1000 * (time.perf_counter() - began)
+        if self.content_colors:
+            painted = with_colors_of(painted, image)
+        opacity = load_opacity(path, self.size)
+        return painted if opacity is None else torch.cat([painted, opacity], dim=1), milliseconds
+
+
+def paint_one(painting: Painting, path: Path, reporter: Reporter) -> Outcome:
+    """One image. Raises InputError if it cannot be read."""
+    painting.paint(torch.zeros(1, 3, WARM_UP_SIDE, WARM_UP_SIDE))
+    began = time.perf_counter()
+    painted, milliseconds = painting(path)
+    timings = {"median_milliseconds": milliseconds}
+    return Outcome(1, time.perf_counter() - began, painted, data={"painted": 1, "passed_over": []}, timings=timings)
+
+
+def paint_folder(painting: Painting, sources: Mapping[str, Path], reporter: Reporter) -> Outcome:
+    """Images, written one by one. sources: relative path of the result → image file.
+
+    An image that cannot be read is passed over, with a message. One whose result is there already, since the run
+    continues an earlier part, is kept.
+    """
+    painting.paint(torch.zeros(1, 3, WARM_UP_SIDE, WARM_UP_SIDE))
+    began = time.perf_counter()
+    milliseconds, passed_over, kept = list[float](), list[str](), 0
+    reporter.start(0, 0.0, len(sources))
+    for done, (name, path) in enumerate(sources.items(), 1):
+        if (reporter.folder / name).exists():
+            kept += 1
+        else:
+            try:
+                painted, took = painting(path)
+                reporter.add_file(name, encode_as(PurePath(name).suffix, painted))
+                milliseconds.append(took)
+            except InputError as error:
+                say(f"passed over: {error}")
+                passed_over.append(name)
+        reporter.step(done, {}, time.perf_counter() - began)
+    timings = {"median_milliseconds": statistics.median(milliseconds)} if milliseconds else {}
+    data = {"painted": len(milliseconds) + kept, "passed_over": passed_over}
+    return Outcome(len(sources), time.perf_counter() - began, data=data, timings=timings)
+
+
+def results_of(folder: Path, images: Sequence[Path]) -> dict[str, Path]:
+    """Relative path of the result → image, for images in a folder: their own relative paths, in results/."""
+    names = {f"results/{path.relative_to(folder).as_posix()}": path for path in images}
+    kept = {name: path for name, path in names.items() if path.suffix.lower() in KEPT_FORMATS}
+    for name, path in names.items():
+        if name not in kept:
+            while (name := f"{name}.png") in kept:
+                pass
+            kept[name] = path
+    return kept

@@ -1,0 +1,22 @@
+"""mode=train: a generator learns one style (Johnson et al. 2016)."""
+
+from nst.modes import Mode
+
+MODES = [
+    Mode(
+        "train",
+        "train a generator in one style (Johnson 2016)",
+        "nst.modes.train.build:build",
+        frozenset(
+            {
+                *("style", "style_layers", "style_weight", "style_size", "style_loss"),
+                *("content_layers", "content_weight", "layers", "tv_weight"),
+                *("generator", "data", "steps", "epochs", "background", "backbone", "optimizer"),
+            }
+        ),
+        roles={"style": ("style",)},
+        needed=("style",),
+        terms=("content", "style"),
+        several_processes=True,
+    )
+]

@@ -1,0 +1,116 @@
+"""Builds the work of mode=train."""
+
+import contextlib
+import hashlib
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from nst.config import Data
+from nst.engine.task import report_steps
+from nst.errors import InputError
+from nst.files import version
+from nst.generators.data import CropDataset, find_images
+from nst.generators.networks import GENERATORS, Generator
+from nst.images import samples
+from nst.images.files import load_cover
+from nst.modes.parts import (
+    Experiment,
+    Setting,
+    check_size,
+    check_terms,
+    file_facts,
+    input_paths,
+    method_of,
+    optimizer_of,
+)
+from nst.modes.shared import Read, Shared
+from nst.modes.train.task import SHOWN, Aim, Train, TrainingData
+
+HELD_OUT_EVERY = 24
+"""One image in so many is held out of training."""
+MOST_HELD_OUT = 16
+"""About as many images are held out at most: they are painted at every report."""
+
+
+def build(setting: Setting) -> Experiment:
+    """Find the images, encode the style and put the task together. Raises InputError for what cannot work."""
+    config = setting.config
+    data, generator = config.data, config.generator
+    if data is None or generator is None:
+        raise InputError("mode=train needs data and generator, which conf/mode/train.yaml gives")
+    if generator.name not in GENERATORS:
+        raise InputError(f"generator.name={generator.name}: expected one of [{', '.join(GENERATORS)}]")
+    check_terms(setting)
+    if data.batch % setting.processes:
+        raise InputError(
+            f"data.batch={data.batch}: must be a multiple of the {setting.processes} processes that share it"
+        )
+    kept, held_out, others = _training_images(data)
+    steps = max(1, config.epochs * data.crops * len(kept) // data.batch) if config.epochs else config.steps
+    styles = input_paths(setting, ["style"])["style"]
+    reads = tuple(Read(version(path), config.style_size or data.size, config.background) for path in styles)
+    method, shared = method_of(setting), Shared(setting.session)
+    shown = _readable(held_out, data.size).to(setting.device)
+    for image in map(shared.image, reads):
+        check_size("style", image, method.backbone)
+    check_size("crop", shown, method.backbone)
+    targets = shared.style(method.network, reads, method.style_layers, method.loss)
+    style_facts = [file_facts(path) for path in styles]
+    task = Train(
+        Generator(generator.name, generator.width, generator.blocks).to(setting.device),
+        Aim(method.objective({}, targets), method.content_layers),
+        TrainingData(
+            CropDataset(kept, data.size, config.seed), shown, data.batch, data.workers, {"style": style_facts[0]}
+        ),
+        optimizer_of(config)[0],
+        report_steps(steps, config.tracking.loss_every, config.tracking.image_every),
+    )
+    return Experiment(
+        task,
+        inputs={"style": style_facts, "list of images": [_list_facts(data, kept)]},
+        weights=method.facts,
+        originals={
+            "content": [torch.cat(torch.split(shown[:SHOWN], 1), dim=3)],
+            "style": [shared.image(read) for read in reads],
+        },
+        decided=method.decided | {"steps": steps},
+        lighter=f"data.batch={max(1, data.batch // 2)} or data.size={data.size // 2}",
+        data={"images": len(kept), "held_out": [str(path) for path in held_out], "not_images": others},
+    )
+
+
+def _list_facts(data: Data, kept: list[Path]) -> dict[str, str]:
+    """Where the training images are, and a hash of their names."""
+    names = "\n".join(path.name for path in kept)
+    return {"path": data.dir or "the bundled photographs", "sha256": hashlib.sha256(names.encode()).hexdigest()}
+
+
+def _readable(paths: list[Path], side: int) -> Tensor:
+    """Images (N, 3, side, side) in [0, 1]. Files that cannot be read completely are skipped."""
+    images = []
+    for path in paths:
+        with contextlib.suppress(InputError):
+            images.append(load_cover(path, side, side))
+    if not images:
+        raise InputError(f"none of the images held out of training can be read, such as {paths[0]}")
+    return torch.cat(images)
+
+
+def _training_images(data: Data) -> tuple[list[Path], list[Path], int]:
+    """Images to train on, images held out, and the number of other files in the folder."""
+    if data.dir is None:
+        paths, others = [samples.find("data.dir", name) for name in samples.PHOTOGRAPHS], 0
+    else:
+        folder = Path(data.dir).expanduser()
+        if not folder.is_dir():
+            raise InputError(f"data.dir={data.dir}: no such folder")
+        paths, others = find_images(folder)
+        if len(paths) < 2:
+            raise InputError(
+                f"data.dir={data.dir}: {len(paths)} images among {len(paths) + others} files; at least 2 are needed, "
+                "one of them to be held out"
+            )
+    held_out = paths[:: max(HELD_OUT_EVERY, len(paths) // MOST_HELD_OUT)]
+    return sorted(set(paths) - set(held_out)), held_out, others

@@ -1,0 +1,82 @@
+"""Reading records, and comparing one run's record with another's."""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nst.errors import InputError
+
+CHECKPOINT = "checkpoint.ckpt"
+"""In a run's folder until it is finished."""
+FileFacts = Mapping[str, str]
+"""{"path", "sha256"} of a file."""
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """The record.json of a folder; empty if there is none.
+
+    A record without `config` is of a run that was refused or broke before it began, or it cannot be read.
+    """
+    try:
+        record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (ValueError, OSError) as error:
+        return {"status": "failed", "error": f"record.json cannot be read: {error}"}
+    if not isinstance(record, dict):
+        return {"status": "failed", "error": "record.json is not a record"}
+    return normalized(record)
+
+
+def normalized(record: dict[str, Any]) -> dict[str, Any]:
+    """A record in the present form: before nst 0.2, an input role had one image, not a list."""
+    inputs = record.get("inputs")
+    if isinstance(inputs, dict):
+        record["inputs"] = {role: [files] if isinstance(files, dict) else files for role, files in inputs.items()}
+    return record
+
+
+def settings(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A record's config with what the builders decided, as a nested dict."""
+    return dict(record["config"]) | dict(record.get("decided") or {})
+
+
+def dotted(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A nested config with dotted keys: {"optimizer.lr": 0.02}."""
+    flat: dict[str, Any] = {}
+    for name, value in config.items():
+        flat |= dotted(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return flat
+
+
+def refuse_another(where: str, before: dict[str, Any], now: dict[str, Any], but: Collection[str] = ()) -> None:
+    """Raise InputError if a key has another value now than in the config of a previous run.
+
+    but: dotted keys, and sections, that may differ.
+    """
+    then, here = dotted(before), dotted(now)
+    for key in then | here:
+        if key not in but and key.partition(".")[0] not in but and then.get(key) != here.get(key):
+            raise InputError(f"{where}: that run had {key}={then.get(key)}, this one has {key}={here.get(key)}")
+
+
+def refuse_changed(where: str, before: Mapping[str, Any], files: Mapping[str, Sequence[FileFacts]]) -> None:
+    """Raise InputError if one of `files`, role or network → files, had another content in a previous run's record."""
+    held = files_by_name(before)
+    for name, several in files.items():
+        then = [each.get("sha256") for each in held.get(name, [])]
+        for place, file in enumerate(several):
+            if then[place : place + 1] != [file["sha256"]]:
+                raise InputError(f"{where}: that run was made from another {name}; {file['path']} has changed since")
+
+
+def files_by_name(record: Mapping[str, Any]) -> dict[str, list[FileFacts]]:
+    """Role or network → the files that a record says a run was made from."""
+    weights = {network: [file] for network, file in record["weights"].items()}
+    return normalized({"inputs": dict(record["inputs"])})["inputs"] | weights
+
+
+def commit_name(git: Mapping[str, Any]) -> str:
+    """A record's `git` in short: ten digits of the commit, and whether the checkout was changed since."""
+    return str(git["commit"][:10]) + (" (changed)" if git["changed"] else "")

@@ -1,0 +1,87 @@
+"""The record: what a run leaves in its own folder."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from nst.errors import InputError
+from nst.files import encode_csv, write_whole
+from nst.images.files import encode_jpeg, encode_png
+from nst.record.files import CHECKPOINT
+from nst.record.provenance import git_state, versions
+
+
+class Record:
+    """The folder of one run: record.json, losses.csv, progress/step_NNNNNN.jpg and the results.
+
+    facts: what is known before the run; it goes into record.json as it is (config, decided, inputs, weights, …).
+    Every file appears whole or not at all. Raises InputError if the folder cannot be written.
+    """
+
+    def __init__(self, folder: Path, facts: dict[str, Any]) -> None:
+        self.folder = folder
+        self.checkpoint = folder / CHECKPOINT
+        self.rows: list[dict[str, float]] = []
+        self.shown_inputs: dict[str, Path] = {}
+        """Role → the input as the run uses it, shown beside its pictures."""
+        self._results: list[Path] = []
+        self.facts = {"status": "running"} | facts | {"versions": versions(), "git": git_state()}
+        if not os.access(folder, os.W_OK):
+            raise InputError(f"cannot write to {folder}")
+
+    def open(self, inputs: Mapping[str, Tensor]) -> None:
+        """Write the first record.json, and the inputs (1, 3, H, W) as the run uses them, as inputs/ROLE.jpg."""
+        self._write_facts()
+        for role, image in inputs.items():
+            self.shown_inputs[role] = self.folder / "inputs" / f"{role}.jpg"
+            write_whole(self.shown_inputs[role], encode_jpeg(image))
+
+    def add_row(self, row: dict[str, float]) -> None:
+        """Append a line to losses.csv; its columns are step, seconds and the row's `loss/…`."""
+        self.rows.append(row)
+        columns = ["step", "seconds", *(name for name in row if name.startswith("loss/"))]
+        write_whole(self.folder / "losses.csv", encode_csv(columns, self.rows))
+
+    def add_picture(self, step: int, picture: Tensor) -> Path:
+        """Write the picture after `step` steps, (1, 3, H, W) in [0, 1], as a JPEG and return its path."""
+        path = self.folder / "progress" / f"step_{step:06d}.jpg"
+        write_whole(path, encode_jpeg(picture))
+        return path
+
+    def add_file(self, name: str, data: bytes) -> None:
+        """Write a file by its path in the folder."""
+        write_whole(self.folder / name, data)
+
+    def add_results(self, picture: Tensor | None, files: Mapping[str, bytes]) -> None:
+        """Write result.png, with what it was made from in its text chunk `nst`, and other results by name."""
+        results = dict(files)
+        if picture is not None:
+            made_from = {name: fact for name, fact in self.facts.items() if name not in ("status", "tracker")}
+            results["result.png"] = encode_png(picture, {"nst": json.dumps(made_from)})
+        for name, data in results.items():
+            self.add_file(name, data)
+            self._results.append(self.folder / name)
+
+    @property
+    def losses(self) -> dict[str, float]:
+        """The raw losses of the last row."""
+        last = (self.rows or [{}])[-1]
+        return {name: value for name, value in last.items() if name.startswith("loss/")}
+
+    def where(self) -> list[str]:
+        """Lines for the user: where the results and the record are."""
+        named = [("picture" if path.suffix == ".png" else "result", path) for path in self._results]
+        named.append(("record", self.folder / "record.json"))
+        return [f"{name:8} {os.path.relpath(path)}" for name, path in named]
+
+    def close(self, status: str, **facts: Any) -> None:
+        """Write the final record.json: status is finished, interrupted, diverged or failed."""
+        self.facts |= {"status": status} | facts
+        self._write_facts()
+
+    def _write_facts(self) -> None:
+        write_whole(self.folder / "record.json", json.dumps(self.facts, indent=2).encode() + b"\n")

@@ -1,0 +1,101 @@
+"""One run, as its folder and its record.json describe it."""
+
+import csv
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from nst.record.files import dotted, read_record
+
+NOT_SWEPT = ("experiment", "resume", "rerun")
+"""Keys that choose where the settings come from; they are no settings themselves."""
+
+
+@dataclass(frozen=True)
+class Original:
+    """An input image as a run used it: its role, its file in the run's folder, and a label such as `style swirl`."""
+
+    role: str
+    path: Path
+    label: str
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One run's folder and its record.json, in the form that `read_run` gives it."""
+
+    folder: Path
+    record: dict[str, Any]
+
+    @property
+    def status(self) -> str:
+        """finished, interrupted, diverged, failed or refused; running, if the run was killed or is not over yet."""
+        return str(self.record.get("status", "failed"))
+
+    @property
+    def error(self) -> str:
+        """The error message of a run that did not finish; empty for none."""
+        return str(self.record.get("error", ""))
+
+    @cached_property
+    def overrides(self) -> dict[str, str]:
+        """The settings given on the command line or by the sweep: key → text as it was written."""
+        pairs = (text.lstrip("+~").partition("=") for text in self.record.get("overrides", []))
+        return {name: value for name, _, value in pairs if name not in NOT_SWEPT}
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """The config with dotted keys and the values that the run decided on; empty for a run that was refused."""
+        return dotted(self.record.get("config", {})) | self.record["decided"]
+
+    def value(self, key: str) -> str:
+        """The value of a key in full; lists, such as layers, as they were written; empty for none."""
+        value = self.settings.get(key)
+        if value is None or isinstance(value, list):
+            value = self.overrides.get(key, value)
+        words = value if isinstance(value, list) else str("" if value is None else value).strip("[]").split(",")
+        return ", ".join(str(word).strip(" '\"") for word in words)
+
+    def picture(self) -> Path | None:
+        """result.png, if there is one."""
+        path = self.folder / "result.png"
+        return path if path.is_file() else None
+
+    @cached_property
+    def originals(self) -> list[Original]:
+        """The files in inputs/, by role: ROLE.jpg is a role's first image, ROLE_2.jpg its second."""
+        found = []
+        for path in (self.folder / "inputs").glob("*.jpg"):
+            role, _, number = re.fullmatch(r"(.+?)(_(\d+))?", path.stem, re.DOTALL).groups("1")  # type: ignore[union-attr]
+            found.append((role, int(number), path))
+        return [Original(role, path, self._label(role, number)) for role, number, path in sorted(found)]
+
+    def _label(self, role: str, number: int) -> str:
+        """`style swirl`; or the role alone, if its picture was not made of one file."""
+        files = self.record["inputs"].get(role, [])
+        path = files[number - 1].get("path") if number <= len(files) else None
+        return f"{role} {Path(path).stem}" if path else role
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Final unweighted losses, times in seconds and memory in MB; unknown values are left out."""
+        metrics = self.record.get("losses", {}) | self.record.get("timings", {})
+        return {name: value for name, value in metrics.items() if isinstance(value, int | float)}
+
+    def curve(self, name: str) -> tuple[list[float], list[float]]:
+        """Steps and values of a column of losses.csv."""
+        path = self.folder / "losses.csv"
+        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        rows = [row for row in csv.DictReader(lines) if row.get(name)]
+        return [float(row["step"]) for row in rows], [float(row[name]) for row in rows]
+
+
+def read_run(folder: Path) -> Run:
+    """The run in a folder, with the keys that its record lacks.
+
+    A run that was refused has no inputs. An older record has no `roles`: each of its roles is a key of the same name.
+    """
+    record = {"inputs": {}, "decided": {}} | read_record(folder)
+    return Run(folder, {"roles": {role: [role] for role in record["inputs"]}} | record)

@@ -1,0 +1,139 @@
+"""The runs of a folder together: which keys were swept, what the runs are called, and how they are laid out."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+from pathlib import Path
+
+from nst.errors import InputError
+from nst.files import sha256
+from nst.report.records import Original, Run, read_run
+from nst.text import number
+
+GRID_KEYS = 2
+"""The last swept keys, which make the rows and columns of the grid; the keys before them divide it into sections."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """Runs with the same values of all keys but the last two: cells[row][column] is a list of runs."""
+
+    title: str
+    rows: list[str]
+    columns: list[str]
+    cells: list[list[list[Run]]]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Runs that are reported together, in their order."""
+
+    folder: Path
+    runs: list[Run]
+
+    @cached_property
+    def keys(self) -> list[str]:
+        """The keys that were given by hand or by the sweep and differ between the runs, outermost first."""
+        given = dict.fromkeys(key for run in self.runs for key in run.overrides)
+        return [key for key in given if len({run.value(key) for run in self.runs}) > 1]
+
+    @cached_property
+    def roles(self) -> dict[str, set[str]]:
+        """Key whose values are images → the roles that its images have."""
+        roles: dict[str, set[str]] = {}
+        for run in self.runs:
+            for key, names in run.record["roles"].items():
+                roles.setdefault(key, set()).update(names)
+        return roles
+
+    def shortened(self, key: str, value: str) -> str:
+        """A key's value in short: a number as 1e6, an image by the name of its file without folder and suffix."""
+        words = value.split(", ")
+        return ", ".join(Path(word).stem if key in self.roles else number(word) for word in words) or "–"
+
+    @cached_property
+    def _names(self) -> dict[str, dict[str, str]]:
+        """Swept key → value → what it is called: the short form, unless two values have the same one."""
+        names = {}
+        for key in self.keys:
+            short = {value: self.shortened(key, value) for value in (run.value(key) for run in self.runs)}
+            names[key] = short if len(set(short.values())) == len(short) else {value: value for value in short}
+        return names
+
+    def values(self, key: str) -> list[str]:
+        """What the values of a swept key are called, in the order of the runs."""
+        return list(self._names[key].values())
+
+    def value(self, run: Run, key: str) -> str:
+        """What a run's value of a swept key is called."""
+        return self._names[key][run.value(key)]
+
+    def label(self, run: Run, keys: Iterable[str] | None = None) -> str:
+        """What distinguishes a run from the others: `style_weight 1e6, init noise`."""
+        labels = [f"{key} {self.value(run, key)}" for key in (self.keys if keys is None else keys)]
+        return ", ".join(labels) or str(run.record.get("name") or run.folder.name)
+
+    @property
+    def question(self) -> str:
+        """The question that the experiment asks; without one, the swept keys."""
+        asked = next((run.settings["question"] for run in self.runs if run.settings.get("question")), None)
+        return str(asked or " × ".join(self.keys) or self.label(self.runs[0]))
+
+    @property
+    def commands(self) -> list[str]:
+        """The command lines that started the runs; those of one sweep have one."""
+        return list(dict.fromkeys(str(run.record["command"]) for run in self.runs if run.record.get("command")))
+
+    @cached_property
+    def sections(self) -> list[Section]:
+        """The grid. Empty if fewer than two keys were swept, or if the runs would fill less than half of it."""
+        if len(self.keys) < GRID_KEYS:
+            return []
+        *outer, row_key, column_key = self.keys
+        rows, columns = self.values(row_key), self.values(column_key)
+        titles = list(dict.fromkeys(self.label(run, outer) for run in self.runs)) if outer else [""]
+        if 2 * len(self.runs) < len(titles) * len(rows) * len(columns):
+            return []
+        places: dict[tuple[str, str, str], list[Run]] = {place: [] for place in product(titles, rows, columns)}
+        for run in self.runs:
+            title = self.label(run, outer) if outer else ""
+            places[title, self.value(run, row_key), self.value(run, column_key)].append(run)
+        return [
+            Section(title, rows, columns, [[places[title, row, column] for column in columns] for row in rows])
+            for title in titles
+        ]
+
+    @cached_property
+    def shared_originals(self) -> list[Original]:
+        """The originals of the roles for which all runs used the same images."""
+        shared = []
+        for role in dict.fromkeys(original.role for run in self.runs for original in run.originals):
+            used = [[original for original in run.originals if original.role == role] for run in self.runs]
+            used = [originals for originals in used if originals]
+            if len({tuple(sha256(original.path) for original in originals) for originals in used}) == 1:
+                shared += used[0]
+        return shared
+
+    def own_originals(self, run: Run) -> list[Original]:
+        """The originals of a run for roles for which other runs used other images."""
+        shared = {original.role for original in self.shared_originals}
+        return [original for original in run.originals if original.role not in shared]
+
+    def originals_of(self, key: str, value: str) -> list[Original]:
+        """The images that a value of a swept key stands for, from the first run that has the value."""
+        roles = self.roles.get(key, set())
+        runs = [run for run in self.runs if roles and self.value(run, key) == value and run.originals]
+        return [original for original in (runs[0].originals if runs else []) if original.role in roles]
+
+
+def read(folder: Path) -> Sweep:
+    """The runs in a sweep's folder, or the single run of a run's folder. Raises InputError if there is none."""
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder")
+    paths = [folder / "record.json"] if (folder / "record.json").is_file() else list(folder.glob("*/record.json"))
+    if not paths:
+        raise InputError(f"{folder} holds no run: expected the folder of a run or of a sweep, with its record.json")
+    # jobs are numbered: 10 comes after 9
+    paths.sort(key=lambda path: (len(path.parent.name) if path.parent.name.isdigit() else 0, path.parent.name))
+    return Sweep(folder, [read_run(path.parent) for path in paths])

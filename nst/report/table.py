@@ -1,0 +1,98 @@
+"""The table of a sweep: one row a run, one column a fact. A new column is one line in COLUMNS."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from nst.files import encode_csv
+from nst.report.records import Run
+from nst.report.sweep import Sweep
+from nst.text import number
+
+Table = tuple[list[str], list[list[Any]]]
+"""Names of the columns, and the rows."""
+
+
+def _always(values: Sequence[Any]) -> bool:
+    return True
+
+
+def _unless_all_finished(values: Sequence[Any]) -> bool:
+    return set(values) != {"finished"}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: its name, a run's value, and whether it is shown, given the values of all runs."""
+
+    name: str
+    value: Callable[[Run], Any]
+    shown: Callable[[Sequence[Any]], bool] = _always
+
+
+def metric(name: str, shown: Callable[[Sequence[Any]], bool] = _always) -> Column:
+    """The column of a metric; empty for a run that does not have it. shown=any: only if some run's is not 0."""
+    return Column(name, lambda run: run.metrics.get(name), shown)
+
+
+STATUS = Column("status", lambda run: run.status, _unless_all_finished)
+COLUMNS = (
+    metric("images_per_second", shown=any),
+    metric("median_milliseconds", shown=any),
+    metric("seconds_per_step"),
+    metric("total_seconds"),
+    metric("peak_memory_mb"),
+)
+"""The columns behind those of the swept keys, of the status and of the losses, which differ between sweeps."""
+PICTURE = Column("picture", Run.picture)
+FOLDER = Column("folder", lambda run: run.folder.name)
+ERROR = Column("error", lambda run: run.error)
+
+
+def build(sweep: Sweep, pictures: bool = False) -> Table:
+    """The table that readers see: swept keys, status, final unweighted losses, times and memory.
+
+    The status is left out if all runs finished, a loss if it is 0 in all runs. pictures: add the path of each result.
+    """
+    return _fill(sweep, [*_keys(sweep), *([PICTURE] if pictures else []), *_measured(sweep)])
+
+
+def to_csv(sweep: Sweep) -> bytes:
+    """The table as a CSV file, with the values of the keys in full, and with each run's folder and error."""
+    keys = [Column(key, partial(Run.value, key=key)) for key in sweep.keys] or _keys(sweep)
+    columns, rows = _fill(sweep, [FOLDER, *keys, *_measured(sweep), ERROR])
+    return encode_csv(columns, [dict(zip(columns, row, strict=True)) for row in rows])
+
+
+def _keys(sweep: Sweep) -> list[Column]:
+    """What distinguishes the runs: a column for each swept key, or the run's name if there is none."""
+    return [Column(key, partial(sweep.value, key=key)) for key in sweep.keys] or [Column("run", sweep.label)]
+
+
+def _measured(sweep: Sweep) -> list[Column]:
+    losses = dict.fromkeys(name for run in sweep.runs for name in run.metrics if name.startswith("loss/"))
+    return [STATUS, *(metric(name, shown=any) for name in losses), *COLUMNS]
+
+
+def _fill(sweep: Sweep, columns: Sequence[Column]) -> Table:
+    filled = {column.name: [column.value(run) for run in sweep.runs] for column in columns}
+    shown = {column.name: filled[column.name] for column in columns if column.shown(filled[column.name])}
+    return list(shown), [list(row) for row in zip(*shown.values(), strict=True)]
+
+
+def cell(value: Any) -> str:
+    """A value as tables show it: numbers with three digits, nothing for None."""
+    if isinstance(value, float):
+        return f"{value:.0f}" if 1e3 <= abs(value) < 1e5 else number(f"{value:.3g}")
+    return "" if value is None else str(value)
+
+
+def markdown(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """A table in Markdown, numbers with three digits."""
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join(f"| {' | '.join(map(_markdown_cell, line))} |" for line in lines) + "\n"
+
+
+def _markdown_cell(value: Any) -> str:
+    return cell(value).replace("|", "\\|").replace("\n", " ")

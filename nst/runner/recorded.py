@@ -1,0 +1,164 @@
+"""A run in its folder: its work, and the record of it."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from lightning_fabric import Fabric
+
+from nst import devices, tracking
+from nst.engine.loop import optimize, outcome
+from nst.engine.signals import StopRequest
+from nst.engine.task import Task
+from nst.engine.work import Outcome, Reporter, Schedule, by_name
+from nst.errors import Diverged, one_line
+from nst.images.files import load
+from nst.memory.system import explaining_out_of_memory, free_bytes, keep_freed_memory
+from nst.modes.parts import Experiment
+from nst.record.record import Record
+from nst.runner.facts import first_facts
+from nst.runner.request import Request
+from nst.runner.start import Start
+from nst.session import Session
+from nst.text import gigabytes, say
+from nst.tracking import TrackedRun, Tracker
+
+
+class RecordedRun:
+    """A run that may begin, in its folder. Only rank 0 has one."""
+
+    def __init__(
+        self, request: Request, experiment: Experiment, fabric: Fabric, session: Session, start: Start
+    ) -> None:
+        self.request, self.experiment = request, experiment
+        self.fabric, self.session, self.start = fabric, session, start
+        self.record = Record(request.folder, first_facts(request, experiment, start.held, fabric.device))
+        self.stop = StopRequest()
+        self._say_before()
+
+    def execute(self) -> dict[str, Any]:
+        """Do the work and close the record. Returns the final losses and timings."""
+        request, record = self.request, self.record
+        with self.session.timed("tracking"):
+            tracker = tracking.start(request.config.tracking, self._described(), self.session)
+        record.facts["tracker"] = self._tracker_facts(tracker)
+        record.open(by_name(self.experiment.originals))
+        schedule = Schedule(request.config.tracking.image_every, request.config.trainer.checkpoint_seconds)
+        reporter = Reporter(record, tracker, schedule, self.stop)
+        timings: dict[str, Any] = {
+            "setup_seconds": time.perf_counter() - request.began,
+            "setup": self.session.take_timings(),
+        }
+        keep_freed_memory()
+        status, made = "failed", None
+        try:
+            with self.stop.handling_signals(), explaining_out_of_memory(self.experiment.lighter):
+                made = self._work(reporter)
+            status = "finished" if made.finished else "interrupted"
+        except KeyboardInterrupt:
+            status, made = "interrupted", self._so_far()
+        except Diverged as error:
+            status, record.facts["error"] = "diverged", one_line(error)
+            raise
+        except Exception as error:
+            record.facts["error"] = one_line(error)
+            raise
+        finally:
+            reporter.close()
+            summary = self._close(status, made, timings)
+            record.facts["tracker"] = self._tracker_facts(tracker)
+            record.close(status)
+            tracker.finish(summary, failed=status != "finished")
+        self._say_after(tracker, summary)
+        if status == "interrupted" or (self.stop.requested and request.labels.sweep):  # or in a job's last steps
+            raise self.stop.error()
+        if request.previous and not request.previous.continues:
+            say(f"again    {_likeness(request.folder / 'result.png', request.previous.picture)}")
+        return summary
+
+    def _work(self, reporter: Reporter) -> Outcome:
+        work = self.experiment.work
+        if not isinstance(work, Task):
+            made = work(reporter)
+            if made.picture is not None:
+                reporter.final({"step": made.steps, "seconds": made.seconds}, made.picture)
+            return made
+        self.fabric.launch()
+        return optimize(work, self.fabric, reporter, self.start.checkpoint)
+
+    def _so_far(self) -> Outcome | None:
+        work = self.experiment.work
+        return outcome(work, finished=False) if isinstance(work, Task) else None
+
+    def _say_before(self) -> None:
+        """Tell the user what was decided, and what differs from the previous run."""
+        for line in self.experiment.notes:
+            say(line)
+        if plan := self.experiment.plan:
+            in_strips = f", in {plan.strips} strips" if plan.strips > 1 else ""
+            free = gigabytes(free_bytes(self.fabric.device))
+            say(f"memory   about {gigabytes(plan.bytes)} for a step{in_strips}; {free} are free")
+        if previous := self.request.previous:
+            differences = previous.differences(self.record.facts)
+            for line in differences:
+                say(f"differs  {line}")
+            self.record.facts[previous.key] = {"of": previous.given, "differs": differences}
+
+    def _described(self) -> TrackedRun:
+        request, facts = self.request, self.record.facts
+        previous = self.start.held.get("tracker")
+        if request.previous and request.previous.continues and not self.start.held:
+            # another run, which names the first
+            previous = {"id": (request.previous.record.get("tracker") or {}).get("id")}
+        return TrackedRun(
+            request.folder,
+            facts["name"],
+            request.mode.name,
+            facts["config"] | facts["decided"],
+            tags=[request.mode.name, *self.experiment.weights],
+            sweep=request.labels.sweep,
+            previous=previous,
+        )
+
+    def _tracker_facts(self, tracker: Tracker) -> dict[str, Any] | None:
+        facts = tracker.facts()
+        return None if facts is None else {"name": self.request.config.tracking.name} | facts
+
+    def _close(self, status: str, made: Outcome | None, timings: dict[str, Any]) -> dict[str, Any]:
+        """Write the results, and put what the run came to into the record. Returns the summary for the tracker."""
+        record = self.record
+        if made:
+            record.add_results(made.picture, made.files)
+            if data := self.experiment.data | dict(made.data):
+                record.facts["data"] = data
+        work = self.experiment.work
+        steps, seconds = (work.step, work.seconds) if isinstance(work, Task) else (0, 0.0)
+        if made:
+            steps, seconds = made.steps, made.seconds
+        timings |= {
+            "seconds_per_step": seconds / max(steps, 1),
+            "steps_seconds": seconds,
+            "total_seconds": time.perf_counter() - self.request.began,
+        } | (dict(made.timings) if made else {})
+        peak = devices.peak_memory_mb(self.fabric.device)
+        record.facts |= {"losses": record.losses, "timings": timings | {"peak_memory_mb": peak}}
+        return record.losses | timings | {"peak_memory_mb": peak, "status": status}
+
+    def _say_after(self, tracker: Tracker, summary: dict[str, Any]) -> None:
+        say(
+            f"{summary['status']} in {summary['total_seconds']:.1f} s "
+            f"(setup {summary['setup_seconds']:.1f} s, {summary['seconds_per_step']:.3g} s/step)"
+        )
+        for line in (*self.record.where(), *tracker.how_to_browse()):
+            say(line)
+
+
+def _likeness(result: Path, previous: Path) -> str:
+    """How a picture that was made again compares with the previous one."""
+    if not (result.is_file() and previous.is_file()):
+        return "there is no picture to compare"
+    pictures = [load(path) for path in (result, previous)]
+    if pictures[0].shape != pictures[1].shape:
+        return f"of another size than {previous}"
+    difference = 255 * float((pictures[0] - pictures[1]).abs().mean())
+    return f"{previous}, {'bit for bit' if difference == 0 else f'but for {difference:.2g} of 255 levels on average'}"

@@ -1,0 +1,65 @@
+"""Where a run begins: what its folder holds already, and the checkpoint to continue from."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nst.cli.previous import MACHINE
+from nst.engine.checkpoints import find_checkpoint
+from nst.engine.task import Task
+from nst.errors import InputError
+from nst.files import refuse_links
+from nst.modes.parts import Experiment
+from nst.record.files import CHECKPOINT, read_record, refuse_another, refuse_changed, settings
+from nst.runner.request import Request
+
+LENGTH = ("steps", "epochs")
+MAY_DIFFER = (
+    *MACHINE,
+    *("resume", "rerun", "tracking", "question", "optimized_metric", "strip", "trainer.checkpoint_seconds"),
+)
+"""Keys and sections that do not change a run's result. A run that is resumed may also be longer."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a run begins: what the folder's record held before, and the checkpoint to continue from."""
+
+    held: dict[str, Any] = field(default_factory=dict)
+    checkpoint: Path | None = None
+
+
+def look_into_folder(request: Request, experiment: Experiment) -> Start:
+    """What the folder holds, if the run may go there. Raises InputError if another run is there, or is finished."""
+    folder, previous = request.folder, request.previous
+    held = read_record(folder)
+    if held and not request.labels.sweep and not request.in_its_folder:
+        raise InputError(f"{folder} holds a run already; choose another folder with hydra.run.dir=FOLDER")
+    refuse_links(folder)
+    if "config" in held:
+        where = previous.where if previous and request.in_its_folder else f"hydra.sweep.dir: {folder}"
+        longer = request.in_its_folder and isinstance(experiment.work, Task)
+        may_differ = (*MAY_DIFFER, *LENGTH) if longer else MAY_DIFFER
+        refuse_another(where, settings(held), request.plain_config() | experiment.decided, may_differ)
+        refuse_changed(where, held, _files(experiment))
+        if held["status"] == "finished" and not request.labels.sweep:
+            raise InputError(f"{where}: that run has finished; start one with more steps, or make it again: rerun=")
+        if held["status"] == "finished":
+            return Start(held)
+    return Start(held, checkpoint_of(request, experiment, held))
+
+
+def checkpoint_of(request: Request, experiment: Experiment, held: dict[str, Any]) -> Path | None:
+    """The checkpoint to continue from: the folder's own, or that of `resume`."""
+    own = "config" in held and (request.folder / CHECKPOINT).exists()
+    given = request.folder if own else request.config.resume
+    if given is None or not isinstance(experiment.work, Task):
+        return None
+    config = request.plain_config() | experiment.decided
+    steps = experiment.work.report_steps[-1]
+    return find_checkpoint(Path(given), config, _files(experiment), steps, (*MAY_DIFFER, *LENGTH))
+
+
+def _files(experiment: Experiment) -> dict[str, list[dict[str, str]]]:
+    """Role or network → the files that the run is made from."""
+    return experiment.inputs | {network: [file] for network, file in experiment.weights.items()}

@@ -1,0 +1,150 @@
+"""The whole schema: the keys of config.py, of modes and of trackers; their ranges, and what old keys are called now."""
+
+import math
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field, fields, is_dataclass, make_dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+from hydra.core.config_store import ConfigStore
+
+from nst import modes, tracking
+from nst.config import OPTIMIZERS, Config
+from nst.errors import InputError
+from nst.modes import Mode
+
+HERE = Path(__file__).resolve().parent
+CONF = next(folder for folder in (HERE.parent / "conf", HERE / "conf") if (folder / "config.yaml").is_file())
+"""The checkout's conf/ if there is one, else the copy inside the wheel."""
+OPTION = re.compile(r"(?P<name>\w+): (?P<default>[^#]+?) +# (?P<meaning>.+)")
+"""A key and its meaning in a YAML file of a group whose options the schema does not have."""
+RENAMED = {
+    "levels": "scales",
+    "alpha": "background",
+    "colours": "colors",
+    "minimise": "optimized_metric",
+    "style_loss.gram": "style_loss.normalize",
+    "optimizer.history": "optimizer.history_size",
+    "trainer.processes": "trainer.devices",
+    "trainer.machines": "trainer.num_nodes",
+}
+"""Old key → present key."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key that can be set: its dotted name, meaning and default, and the group option or mode that has it."""
+
+    name: str
+    meaning: str
+    default: Any
+    option: str = ""
+
+
+@cache
+def root() -> type[Config]:
+    """The schema's dataclass: Config and a section for each mode that has keys of its own."""
+    sections = [
+        (mode.name, mode.section | None, field(default=None, metadata={"meaning": f"mode={mode.name} only"}))
+        for mode in modes.all_modes().values()
+        if mode.section
+    ]
+    return make_dataclass("Config", sections, bases=(Config,))
+
+
+def register() -> None:
+    """Put the schema where conf/config.yaml and the files of the config groups find it."""
+    store = ConfigStore.instance()
+    store.store(name="schema", node=root(), provider="nst")
+    for group, options in _variants().items():
+        for name, node in options.items():
+            store.store(group=f"schema/{group}", name=name, node=node, provider="nst")
+
+
+def _variants() -> dict[str, dict[str, type]]:
+    """Config group → option → the dataclass of its keys."""
+    return {"optimizer": dict(OPTIMIZERS), "tracking": tracking.options()}
+
+
+def all_keys(mode: Mode | None = None) -> list[Key]:
+    """Every key of the schema, those of all optimizers and trackers too. NAME stands for a mapping's keys.
+
+    mode: leave out the sections that only other modes have; None: leave out nothing.
+    """
+    others = {each.name for each in modes.all_modes().values() if each.section and mode and each != mode}
+    return [key for key in _keys(root()) if key.name.partition(".")[0] not in others]
+
+
+def _keys(schema: type, prefix: str = "", option: str = "") -> Iterator[Key]:
+    defaults = schema()
+    inherited = {item.name for base in schema.__bases__ if option and is_dataclass(base) for item in fields(base)}
+    for item in fields(schema):
+        if item.name in inherited:
+            continue
+        name = f"{prefix}{item.name}"
+        yield Key(name, item.metadata.get("meaning", ""), getattr(defaults, item.name), option)
+        inside = f"{name}.NAME." if get_origin(item.type) is dict else f"{name}."
+        for nested in (item.type, *get_args(item.type)):
+            if isinstance(nested, type) and is_dataclass(nested):
+                yield from _keys(nested, inside)
+                for variant, node in _variants().get(name, {}).items():
+                    yield from _keys(node, inside, variant)
+        if get_origin(item.type) is dict and not is_dataclass(get_args(item.type)[-1]):
+            yield from _documented_keys(name)
+
+
+def _documented_keys(group: str) -> Iterator[Key]:
+    """The keys of a group's options, such as style losses, as their YAML files explain them."""
+    for path in sorted((CONF / group).glob("*.yaml")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            if found := OPTION.fullmatch(line):
+                yield Key(f"{group}.{found['name']}", found["meaning"], found["default"], path.stem)
+
+
+def check(config: Config) -> None:
+    """Raise InputError for a number that is out of range or not finite, and for a name that its group did not set."""
+    for name, value, metadata in _numbers(config):
+        if not math.isfinite(value):
+            raise InputError(f"{name}={value}: must be a finite number")
+        for rule, holds in (
+            ("at_least", value >= metadata["at_least"]),
+            ("above", value > metadata["above"]),
+            ("at_most", value <= metadata["at_most"]),
+        ):
+            if not holds:
+                raise InputError(f"{name}={value:g}: must be {rule.replace('_', ' ')} {metadata[rule]:g}")
+    for group, options in _variants().items():
+        section = getattr(config, group)
+        if type(section) is not options.get(section.name):
+            raise InputError(f"{group}.name={section.name}: choose it with {group}=NAME")
+
+
+def resolve(config: Config, given: Collection[str]) -> Config:
+    """Decide between keys that say the same, `pair` or content and style, `epochs` or steps, and freeze the config.
+
+    given: the keys that were set by hand, which win over those of an experiment. Raises InputError if `pair` is not two
+    images, or if one of them was set by hand too.
+    """
+    if "steps" in given and "epochs" not in given:
+        config.epochs = None
+    if config.pair is not None:
+        pair = f"pair=[{','.join(config.pair)}]"
+        if len(config.pair) != 2:
+            raise InputError(f"{pair}: must be [content,style]")
+        for role in ("content", "style"):
+            if role in given:
+                raise InputError(f"{pair}: sets the {role} already; leave out {role}=, or the pair with pair=null")
+        config.content, config.style = config.pair
+    config.freeze()
+    return config
+
+
+def _numbers(config: Any, prefix: str = "") -> Iterator[tuple[str, float, Any]]:
+    for item in fields(config):
+        value, name = getattr(config, item.name), f"{prefix}{item.name}"
+        if is_dataclass(value):
+            yield from _numbers(value, f"{name}.")
+        elif isinstance(value, int | float):
+            yield name, value, item.metadata

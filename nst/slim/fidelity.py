@@ -1,0 +1,218 @@
+"""mode=fidelity: transfers by slim and by the networks that it replaces, compared with each other."""
+
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nst.backbones import NormalizedBackbone
+from nst.engine.work import Outcome, Reporter
+from nst.errors import Stopped
+from nst.files import encode_csv
+from nst.images.files import encode_png, load
+from nst.losses.objective import Features
+from nst.slim.measures import LinearProbe, fidelity, gram_distances, gram_matrices
+from nst.slim.teacher import Teacher
+
+SLIM = "slim"
+RESULTS = "results"
+"""Folder of the pictures, inside a run's folder."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A content image and a style image, and the name that their pictures begin with."""
+
+    name: str
+    content: Path
+    style: Path
+
+
+@dataclass(frozen=True)
+class Layers:
+    """The layers that a network paints with."""
+
+    content: Sequence[str]
+    style: Sequence[str]
+
+
+Paint = Callable[[Features, Layers, Tensor, Tensor], Tensor]
+"""Network, its layers, content and style → the picture. Images are (1, 3, H, W) in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What mode=fidelity measures, and with what."""
+
+    slim: Features
+    teachers: Mapping[str, Teacher]
+    layers: Mapping[str, Layers]
+    """Of "slim" and of each teacher, by name."""
+    pairs: Sequence[Pair]
+    """Each has a name of its own."""
+    size: int | None
+    """Longest side of the pictures in pixels; None: the content's own."""
+    paint: Paint
+    device: torch.device
+    images: Mapping[str, Sequence[Tensor]] = field(default_factory=dict)
+    """Kind of image (photographs, paintings, …) → images (1, 3, H, W) in [0, 1] on which the unexplained variance is
+    measured, and under "fitted" those to which the linear maps are fitted. Empty: it is not measured."""
+    painted: Path | None = None
+    """Folder of pictures of an earlier run, whose teachers' pictures are used again."""
+    resumed: Path | None = None
+    """Folder of pictures of the run that this one resumes, all of which are used again."""
+
+    @property
+    def steps(self) -> int:
+        """One for each pair, and one for the unexplained variance."""
+        return len(self.pairs) + bool(self.images)
+
+
+@dataclass
+class _Measured:
+    """All results so far, and the files that they are written to."""
+
+    layers: Sequence[tuple[str, str]]
+    """(teacher, layer), for each layer that is compared."""
+    scores: list[dict[str, Any]] = field(default_factory=list)
+    unexplained: list[dict[str, Any]] = field(default_factory=list)
+    strips: list[bytes] = field(default_factory=list)
+
+    def summary(self) -> list[dict[str, Any]]:
+        """For each layer of a teacher: median and least fidelity over the pairs so far."""
+        lines = []
+        for name, layer in self.layers:
+            reached = [each["fidelity"] for each in self.scores if (each["network"], each["layer"]) == (name, layer)]
+            values = {"median": statistics.median(reached), "least": min(reached)} if reached else {}
+            lines.append({"network": name, "layer": layer} | values)
+        return lines
+
+    def metrics(self) -> dict[str, float]:
+        """`fidelity/TEACHER_LAYER`: the median over the pairs so far."""
+        return {
+            f"fidelity/{line['network']}_{line['layer']}": line["median"] for line in self.summary() if "median" in line
+        }
+
+    def files(self) -> dict[str, bytes]:
+        """fidelity.csv and unexplained.csv with every measured value, tables.md with a summary, sheet.jpg."""
+        from nst.report.publish import SHEET_LIMIT
+        from nst.report.sheet import encode
+        from nst.slim.pictures import stack
+
+        tables = {"fidelity.csv": self.scores, "unexplained.csv": self.unexplained}
+        files = {name: encode_csv(lines[0], lines) for name, lines in tables.items() if lines}
+        summaries = [_markdown(lines) for lines in (self.summary(), self.unexplained) if lines]
+        files["tables.md"] = "\n".join(summaries).encode()
+        if self.strips:
+            files["sheet.jpg"] = encode(stack(self.strips), SHEET_LIMIT)
+        return files
+
+
+def measure(measurement: Measurement, reporter: Reporter) -> Outcome:
+    """For each pair let slim and each teacher paint it, and let each teacher compare the pictures with the style.
+
+    Writes pictures into the run's folder as they are made: results/PAIR_WHO.png, and results/PAIR.jpg with all of a
+    pair side by side. Pictures that are there already are used again, so a resumed run needs no checkpoint.
+    Raises Stopped if the user asked to stop; the files are then written with the results so far.
+    """
+    began = time.perf_counter()
+    reporter.start(0, 0.0, measurement.steps)
+    measured = _Measured([(name, layer) for name, teacher in measurement.teachers.items() for layer in teacher.pairs])
+    contents = [_load(measurement, pair.content) for pair in measurement.pairs]
+    raw = {name: teacher.features for name, teacher in measurement.teachers.items()} | {SLIM: measurement.slim}
+    networks = {name: NormalizedBackbone(network, contents) for name, network in raw.items()}
+    try:
+        for done, pair in enumerate(measurement.pairs, start=1):
+            pictures = _pictures(measurement, networks, pair, reporter)
+            measured.scores += _scores(measurement.teachers, networks, pair.name, pictures)
+            measured.strips.append(_add_strip(pair.name, pictures, reporter))
+            reporter.step(done, measured.metrics(), time.perf_counter() - began)
+        if measurement.images:
+            measured.unexplained += _unexplained(measurement)
+            reporter.step(measurement.steps, measured.metrics(), time.perf_counter() - began)
+    except Stopped:
+        for name, data in measured.files().items():
+            reporter.add_file(name, data)
+        raise
+    return Outcome(measurement.steps, time.perf_counter() - began, files=measured.files())
+
+
+def _load(measurement: Measurement, path: Path) -> Tensor:
+    return load(path, measurement.size).to(measurement.device)
+
+
+def _pictures(
+    measurement: Measurement, networks: Mapping[str, Features], pair: Pair, reporter: Reporter
+) -> dict[str, Tensor]:
+    """A pair's images by name: content, style, and what each teacher and slim painted. All are written."""
+    pictures = {"content": _load(measurement, pair.content), "style": _load(measurement, pair.style)}
+    for who in ("content", "style", *measurement.teachers, SLIM):
+        file = f"{pair.name}_{who}.png"
+        if who not in pictures:
+            folders = [reporter.folder / RESULTS, measurement.resumed, None if who == SLIM else measurement.painted]
+            found = next((folder / file for folder in folders if folder and (folder / file).is_file()), None)
+            if found:
+                pictures[who] = load(found).to(measurement.device)
+            else:
+                images = pictures["content"], pictures["style"]
+                pictures[who] = as_saved(measurement.paint(networks[who], measurement.layers[who], *images))
+        reporter.add_file(f"{RESULTS}/{file}", encode_png(pictures[who], {}))
+    return pictures
+
+
+def _scores(
+    teachers: Mapping[str, Teacher], networks: Mapping[str, Features], pair: str, pictures: Mapping[str, Tensor]
+) -> list[dict[str, Any]]:
+    """For each layer of a teacher: the distances from the style of content, teacher's and slim's picture; fidelity."""
+    scores = []
+    for name, teacher in teachers.items():
+        style = gram_matrices(networks[name], pictures["style"], teacher.pairs)
+        compared = {"content": "content", "teacher": name, "slim": SLIM}
+        distances = {role: gram_distances(networks[name], pictures[who], style) for role, who in compared.items()}
+        for layer in teacher.pairs:
+            of_layer = {role: each[layer] for role, each in distances.items()}
+            facts = {"pair": pair, "network": name, "layer": layer}
+            scores.append(facts | of_layer | {"fidelity": fidelity(**of_layer)})
+    return scores
+
+
+def _add_strip(pair: str, pictures: Mapping[str, Tensor], reporter: Reporter) -> bytes:
+    """Write and return a JPEG of all pictures side by side."""
+    from nst.report.sheet import encode  # imports matplotlib, which is slow and which no other mode needs
+    from nst.slim.pictures import side_by_side
+
+    data = encode(side_by_side(pictures))
+    reporter.add_file(f"{RESULTS}/{pair}.jpg", data)
+    return data
+
+
+def _unexplained(measurement: Measurement) -> list[dict[str, Any]]:
+    """For each layer of a teacher: the share of its variance that slim's layer does not explain, by kind of image."""
+    lines = []
+    images = {kind: [image.to(measurement.device) for image in images] for kind, images in measurement.images.items()}
+    fitted = images.pop("fitted")
+    for name, teacher in measurement.teachers.items():
+        probe = LinearProbe(teacher, measurement.slim, fitted)
+        shares = {kind: probe.unexplained(each) for kind, each in images.items()}
+        for layer, of in teacher.pairs.items():
+            of_layer = {kind: each[layer] for kind, each in shares.items()}
+            lines.append({"network": name, "layer": layer, "slim_layer": of} | of_layer)
+    return lines
+
+
+def as_saved(picture: Tensor) -> Tensor:
+    """A picture in [0, 1], rounded to 8 bits, as it is after saving it as a PNG and loading it."""
+    return picture.mul(255).round() / 255
+
+
+def _markdown(lines: Sequence[Mapping[str, Any]]) -> str:
+    """A table in Markdown, with shares in percent."""
+    from nst.report.table import markdown
+
+    rows = [[f"{100 * each:.1f} %" if isinstance(each, float) else each for each in line.values()] for line in lines]
+    return markdown(list(lines[0]), rows)

@@ -1,1 +1,0 @@
-"""The LightningModules: what is optimised, and one step of it."""

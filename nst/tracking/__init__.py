@@ -1,0 +1,122 @@
+"""Trackers: where a run is logged while it goes on, beside its own folder.
+
+Adding one: a module here, with a dataclass of its keys and a class registered under its name, and
+conf/tracking/NAME.yaml.
+Trouble with a tracker never blocks or fails a run.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from omegaconf import OmegaConf
+
+from nst.config import Tracking
+from nst.registry import import_all
+from nst.session import Session
+
+
+@dataclass(frozen=True)
+class TrackedRun:
+    """What a tracker is told about a run when it starts."""
+
+    folder: Path
+    """The run's folder."""
+    name: str
+    kind: str
+    """The mode; "report" for the report of a sweep."""
+    config: Mapping[str, Any]
+    tags: Sequence[str] = ()
+    sweep: Path | None = None
+    """The sweep's folder, for one of its jobs."""
+    previous: Mapping[str, Any] | None = None
+    """`facts` of the run that this one continues."""
+
+    @property
+    def group(self) -> str | None:
+        """A name for the runs of one sweep: the last two parts of its folder."""
+        return "_".join(self.sweep.parts[-2:]) if self.sweep else None
+
+
+class Tracker(Protocol):
+    """What the runner calls."""
+
+    def __init__(self, options: Any, run: TrackedRun, session: Session) -> None:
+        """options: an instance of the tracker's dataclass. Raises InputError for options that cannot be used."""
+
+    @staticmethod
+    def check(options: Any) -> bool:
+        """Whether to track at all. Raises InputError if a package is missing. Called before anything is built."""
+
+    @staticmethod
+    def prepare() -> None:
+        """Start what takes time, in the background."""
+
+    def log(self, step: int, metrics: Mapping[str, float], images: Mapping[str, Path] | None = None) -> None:
+        """Log the metrics after `step` steps, and image files by caption, to be shown side by side."""
+
+    def log_report(self, sheet: Path, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """Log a sweep's contact sheet and table; a Path in the table is an image file."""
+
+    def finish(self, summary: Mapping[str, Any], failed: bool = False) -> None:
+        """Log the final metrics and close."""
+
+    def facts(self) -> dict[str, Any] | None:
+        """What record.json keeps of it, besides the tracker's name."""
+
+    def how_to_browse(self) -> list[str]:
+        """Lines for the user, after the run."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A tracker that can be chosen."""
+
+    options: type[Tracking]
+    make: type[Tracker]
+
+
+CHOICES: dict[str, Choice] = {}
+
+
+def register(name: str, options: type[Tracking]) -> Any:
+    """Class decorator. options: the dataclass of the keys that are this tracker's own."""
+
+    def add(cls: type[Tracker]) -> type[Tracker]:
+        CHOICES[name] = Choice(options, cls)
+        return cls
+
+    return add
+
+
+def options() -> dict[str, type[Tracking]]:
+    """Name → dataclass of the tracker's keys."""
+    return {name: choice.options for name, choice in CHOICES.items()}
+
+
+def tracks(options: Tracking) -> bool:
+    """Whether these options track a run at all. Raises InputError if a package is missing."""
+    return CHOICES[options.name].make.check(options)
+
+
+def prepare(options: Tracking) -> None:
+    """Start what takes time, in the background."""
+    CHOICES[options.name].make.prepare()
+
+
+def start(options: Tracking, run: TrackedRun, session: Session) -> Tracker:
+    """Begin to track a run; without a tracker if the options say so."""
+    choice = CHOICES[options.name if tracks(options) else "none"]
+    return choice.make(options, run, session)
+
+
+def from_record(section: Mapping[str, Any]) -> Tracking:
+    """The options that a record's config holds, as plain values."""
+    typed = OmegaConf.merge(OmegaConf.structured(CHOICES[section["name"]].options), dict(section))
+    options = OmegaConf.to_object(typed)
+    assert isinstance(options, Tracking)
+    return options
+
+
+import_all(__name__, __path__)

@@ -1,0 +1,210 @@
+"""Nothing that a user is handed runs code or writes outside the run's folder: each test has an attack in it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from tests.cli.test_bad_input import Malice
+from tests.cli.test_sweeps import stop_at
+from tests.conftest import SMALL, Door
+
+
+@pytest.fixture(autouse=True)
+def _unharmed(tmp_path: Path) -> object:
+    yield
+    assert not list(tmp_path.rglob("PWNED"))
+
+
+def theirs(name: str, text: str) -> None:
+    """Write an experiment into the folder of configs that somebody else has given."""
+    path = Path("theirs") / "experiment" / f"{name}.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"# @package _global_\n{text}\n")
+
+
+ATTACKS = {
+    "callback": ("hydra: {callbacks: {x: {_target_: os.system, command: touch PWNED}}}", "a config cannot name code"),
+    "launcher": ("hydra: {launcher: {_target_: os.system}}", "a config cannot name code"),
+    "sweeper": ("hydra: {mode: MULTIRUN, sweeper: {_target_: subprocess.call}}", "a config cannot name code"),
+    "anywhere": ("hydra: {env: {x: {_target_: os.system}}}", ""),
+    "log file": (
+        "hydra: {job_logging: {handlers: {x: {class: logging.FileHandler, filename: PWNED}}}}",
+        "logs can only go to the terminal",
+    ),
+    "log factory": (
+        "hydra: {hydra_logging: {handlers: {x: {(): os.system, command: touch PWNED}}}}",
+        "logs can only go to",
+    ),
+    "log stream": ("hydra: {hydra_logging: {handlers: {console: {stream: ext://antigravity}}}}", "logs can only go to"),
+    "log by way of another key": (
+        "hydra: {job_logging: {handlers: {x: '${hydra.help}'}}}",
+        "cannot refer to other keys",
+    ),
+    "resolvers": (
+        "hydra: {callbacks: {x: '${oc.create:{_target_: os.system, command: touch PWNED}}'}}",
+        "cannot refer to other keys",
+    ),
+    "logs from another node": (
+        "hydra: {env: {version: 1, handlers: {x: {class: logging.FileHandler, filename: PWNED}}}, "
+        "job_logging: '${hydra.env}'}",
+        "",
+    ),
+    "where files go": ("hydra: {run: {dir: PWNED}}", "only the command line can choose where files go"),
+    "where files go, by way of another key": (
+        "{question: ../PWNED, hydra: {mode: MULTIRUN, sweep: {subdir: '${question}'}}}",
+        "cannot refer to other keys",
+    ),
+    "config files": ("hydra: {output_subdir: ../PWNED}", "leave it null"),
+    "forged command line": (
+        "hydra: {overrides: {hydra: ['hydra.sweep.subdir=x']}, sweep: {subdir: ../PWNED}}",
+        "must be a folder inside the sweep's",
+    ),
+    "environment": ("hydra: {job: {env_set: {LD_PRELOAD: ./evil.so}}}", "cannot set the environment"),
+    "folder": ("hydra: {mode: MULTIRUN, sweep: {subdir: ../../PWNED}}", "must be a folder inside the sweep's"),
+    "secret": ("question: ${oc.env:HOME}", "Unsupported interpolation type oc.env"),
+    "yaml tag": ("question: !!python/object/apply:os.system [touch PWNED]", "not YAML"),
+}
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_a_config(attack: str, nst: Door) -> None:
+    text, said = ATTACKS[attack]
+    theirs("evil", text)
+    result = nst("--config-dir=theirs", "experiment=evil", *SMALL, "steps=1")
+    assert result.status == 2, result.out
+    assert said in result.err
+    assert result.err.count("\n") == 1
+
+
+def test_a_shell_script_of_a_launcher(nst: Door) -> None:
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason="submitit is not installed")
+    defaults = "defaults: [{override /hydra/launcher: submitit_slurm}]"
+    for evil in ("setup: [touch PWNED]", 'partition: "a\\ntouch PWNED #"', "submitit_folder: PWNED"):
+        theirs("evil", f"{defaults}\nhydra: {{launcher: {{{evil}}}}}")
+        result = nst("-m", "--config-dir=theirs", "experiment=evil", *SMALL)
+        assert result.status == 2
+        assert "the command line" in result.err
+    typed = nst("hydra/launcher=submitit_slurm", "hydra.launcher.setup=[module load x]", "--cfg", "hydra")
+    assert typed.status == 0, typed.err
+
+
+def test_a_config_that_only_a_launcher_s_process_composes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="joblib is not installed")
+    monkeypatch.setenv("NST_SECRET", "hunter2hunter2")
+    theirs("secret", "question: ${oc.env:NST_SECRET}")
+    log = "hydra: {job_logging: {handlers: {x: {class: logging.FileHandler, filename: PWNED}}, root: {handlers: [x]}}}"
+    theirs("log", log)
+    command = [sys.executable, "-m", "nst.run", "-m", "--config-dir=theirs", "experiment=secret,log", *SMALL]
+    command += ["steps=1", "hydra/launcher=joblib", "hydra.sweep.dir=sweep"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert not [path for path in tmp_path.rglob("*.json") if "hunter2" in path.read_text()]
+
+
+@pytest.mark.parametrize("key", ["backbone.weights", "resume"])
+def test_a_pickle(key: str, nst: Door) -> None:
+    torch.save({"config": Malice(), "features.0.weight": Malice()}, "evil.pth")
+    result = nst("backbone=vgg19", *SMALL, "style_layers=[conv1_1]", "content_layers=[conv1_1]", f"{key}=evil.pth")
+    assert result.status == 2
+
+
+def test_a_generator(nst: Door) -> None:
+    torch.save({"config": {"mode": "train"}, "state_dict": Malice()}, "checkpoint.ckpt")
+    assert nst("mode=stylize", "checkpoint=checkpoint.ckpt", "content=chelsea", "tracking=none").status == 2
+
+
+def test_an_image_that_is_a_program(nst: Door) -> None:
+    Path("evil.png").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(PWNED) (w) file closefile\n")
+    assert nst(*SMALL, "content=evil.png").status == 2
+
+
+def evil_picture(config: dict[str, object]) -> None:
+    chunk = PngInfo()
+    chunk.add_text("nst", json.dumps({"config": config, "inputs": {}, "weights": {}}))
+    Image.new("RGB", (8, 8)).save("evil.png", pnginfo=chunk)
+
+
+def test_the_text_of_a_picture(nst: Door, tmp_path: Path) -> None:
+    first = nst(*SMALL, "steps=1")
+    config = first.record["config"]
+    for key, value in (("question", "${oc.env:HOME}"), ("question", "${now:%Y}"), ("style", "a${hydra:run.dir}")):
+        evil_picture(config | {key: value})
+        again = nst("rerun=evil.png", "tracking=none", *(["style=swirl"] if key == "style" else []))
+        assert again.status == 0, again.err
+        assert again.record["config"][key] == (value if key == "question" else "swirl")  # and nothing is looked up
+    evil_picture(config | {"tracking": {"name": "wandb", "entity": "theirs"}, "hydra": {"run": {"dir": "PWNED"}}})
+    assert nst("rerun=evil.png", "tracking=none").status == 2
+    evil_picture(config | {"tracking": {"name": "wandb", "entity": "theirs"}})
+    assert "entity" not in nst("rerun=evil.png", "tracking=none").record["config"]["tracking"]
+
+
+def test_a_sweep_that_is_taken_up(nst: Door, tmp_path: Path) -> None:
+    (tmp_path / "theirs" / "0").mkdir(parents=True)
+    command = (
+        "python -m nst.run -m seed=0,1 '+hydra.callbacks.x._target_=os.system' '+hydra.callbacks.x.command=touch PWNED'"
+    )
+    (tmp_path / "theirs" / "0" / "record.json").write_text(json.dumps({"status": "failed", "command": command}))
+    assert nst("resume=theirs", *SMALL, "steps=1").status == 0  # without what it says to Hydra
+
+
+def test_links_in_a_folder_that_is_taken_up(nst: Door, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    stop_at(2, monkeypatch)
+    asked = (*SMALL, "tracking.loss_every=2", "hydra.run.dir=theirs")
+    assert nst(*asked, "trainer.checkpoint_seconds=1e-6").status == 130
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / "theirs" / ".losses.csv.part").symlink_to(tmp_path / "mine")
+    result = nst("resume=theirs", "hydra.run.dir=theirs")
+    assert result.status == 2
+    assert ".losses.csv.part: a link" in result.err
+    assert (tmp_path / "mine").read_text() == "mine"
+
+
+def test_records_of_another_shape(nst: Door) -> None:
+    first = nst(*SMALL, "steps=1")
+    shapes: list[dict[str, object]] = [
+        {"versions": "x"},
+        {"git": "x"},
+        {"git": {"commit": 3, "changed": False}},
+        {"inputs": {"content": {}}},
+        {"weights": {"slim": "x"}},
+        {"device": ["x"]},
+        {"config": {"optimizer": []}},
+    ]
+    record = first.record
+    for shape in shapes:
+        (first.folder / "record.json").write_text(json.dumps(record | shape))
+        result = nst(f"rerun={first.folder}")
+        assert result.status == 2, shape
+        assert result.err.count("\n") == 1, result.err
+
+
+def test_a_report(nst: Door, tmp_path: Path) -> None:
+    evil = "<script>alert(1)</script>"
+    assert (
+        nst("-m", *SMALL, "steps=1", "seed=0,1", f"'question=\"{evil}\"'".strip("'"), "hydra.sweep.dir=sweep").status
+        == 0
+    )
+    record = json.loads((tmp_path / "sweep" / "1" / "record.json").read_text())
+    record |= {"name": evil, "overrides": [f"seed={evil}"], "status": evil, "error": evil, "command": evil}
+    record["config"]["seed"] = evil
+    (tmp_path / "sweep" / "1" / "record.json").write_text(json.dumps(record))
+    from nst.report import write_report
+    from nst.report.sweep import read
+
+    for path in write_report(read(tmp_path / "sweep")).values():
+        if path.suffix in (".html", ".svg"):
+            assert evil not in path.read_text()
+
+
+def test_a_record_tells_nothing_of_the_environment(nst: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NST_SECRET", "hunter2hunter2")
+    result = nst(*SMALL, "steps=1")
+    for path in result.folder.rglob("*"):
+        if path.is_file():
+            assert b"hunter2hunter2" not in path.read_bytes()

@@ -1,0 +1,197 @@
+"""resume and rerun: runs and sweeps taken up by what they left, and a machine that kills them at any moment."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from tests.cli.test_sweeps import stop_at
+from tests.conftest import SMALL, Door, pixels
+
+KILLS = int(os.environ.get("NST_KILLS", "2"))
+"""How often a run is killed before it may end; `make soak` asks for more."""
+
+
+def test_a_run_goes_on_in_its_own_folder(nst: Door, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked = (*SMALL, "init=noise", "steps=8", "tracking.loss_every=2", "question=is it the same?")
+    whole = nst(*asked, "hydra.run.dir=whole")
+    stop_at(4, monkeypatch)
+    assert nst(*asked, "hydra.run.dir=half", "trainer.checkpoint_seconds=1e-6").status == 130
+    monkeypatch.chdir(tmp_path)
+    resumed = nst("resume=half", "hydra.run.dir=half")
+    assert resumed.status == 0, resumed.err
+    assert np.array_equal(pixels(tmp_path / "half" / "result.png"), pixels(tmp_path / "whole" / "result.png"))
+    steps = [line.split(",")[0] for line in (tmp_path / "half" / "losses.csv").read_text().splitlines()]
+    assert steps == ["step", "0", "2", "4", "6", "8"]
+    record = json.loads((tmp_path / "half" / "record.json").read_text())
+    assert record["status"] == "finished"
+    assert record["config"]["question"] == "is it the same?"
+    assert "steps=8" in record["command"]
+    assert [each["command"] for each in record["resumed"]] == ["python -m nst.run resume=half hydra.run.dir=half"]
+    assert not (tmp_path / "half" / "checkpoint.ckpt").exists()
+    assert whole.status == 0
+
+    again = nst("resume=half", "hydra.run.dir=half")
+    assert again.status == 2
+    assert "that run has finished" in again.err
+
+
+def test_a_run_goes_on_with_more_steps_and_with_nothing_else_changed(
+    nst: Door, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked = (*SMALL, "steps=6", "tracking.loss_every=2", "hydra.run.dir=half")
+    stop_at(2, monkeypatch)
+    assert nst(*asked, "trainer.checkpoint_seconds=1e-6").status == 130
+    before = {path: path.read_bytes() for path in (tmp_path / "half").glob("*.*")}
+    other = nst("resume=half", "style_weight=3", "hydra.run.dir=half")
+    assert other.status == 2
+    assert "that run had style_weight=1000000.0, this one has style_weight=3.0" in other.err
+    several = nst("resume=half", "rerun=half")
+    assert several.status == 2
+    assert {path: path.read_bytes() for path in (tmp_path / "half").glob("*.*")} == before
+    assert nst("resume=half", "steps=8", "hydra.run.dir=half").status == 0
+    assert (tmp_path / "half" / "losses.csv").read_text().splitlines()[-1].startswith("8,")
+
+
+def test_a_sweep_goes_on_with_what_is_missing(nst: Door, tmp_path: Path) -> None:
+    assert nst("-m", *SMALL, "seed=0,1,2", "init=noise", "hydra.sweep.dir=my sweep").status == 0
+    sweep = tmp_path / "my sweep"
+    before = {job: (sweep / job / "result.png").stat().st_mtime_ns for job in "012"}
+    missing = pixels(sweep / "1" / "result.png")
+    shutil.rmtree(sweep / "1")
+    resumed = nst("resume=my sweep", "hydra.sweep.dir=ignored", "-m")
+    assert resumed.status == 0, resumed.err
+    assert np.array_equal(pixels(sweep / "1" / "result.png"), missing)
+    after = {job: (sweep / job / "result.png").stat().st_mtime_ns for job in "012"}
+    assert [job for job in "012" if before[job] != after[job]] == ["1"]
+
+
+def test_a_picture_is_made_again_from_its_own_text(nst: Door, photo: Path, tmp_path: Path) -> None:
+    first = nst(*SMALL, f"content={photo.name}", "init=noise", "seed=5", "style=waves", "optimizer=adam")
+    shutil.copy(first.folder / "result.png", tmp_path / "kept.png")
+    shutil.rmtree(first.folder)
+    again = nst("rerun=kept.png", "tracking=none")
+    assert again.status == 0, again.err
+    assert np.array_equal(again.pixels(), pixels(tmp_path / "kept.png"))
+    assert "again    kept.png, bit for bit" in again.out
+    assert "differs" not in again.out
+    other = nst("rerun=kept.png", "tracking=none", "seed=6")
+    assert "of 255 levels" in other.out
+    assert other.record["config"]["seed"] == 6
+
+    Image.open(photo).rotate(180).save(photo)
+    changed = nst(f"rerun={again.folder}", "tracking=none")
+    assert changed.status == 0
+    assert "differs  content: " in changed.out
+    assert any(line.startswith("content: ") for line in changed.record["rerun"]["differs"])
+    photo.unlink()
+    gone = nst("rerun=kept.png", "tracking=none")
+    assert gone.status == 2
+    assert (
+        gone.err == "nst: rerun=kept.png: its content, photo.png, is gone; put it back, or give another with content=\n"
+    )
+
+
+def test_what_differs_from_the_machine_of_then_is_said(nst: Door) -> None:
+    first = nst(*SMALL)
+    record = first.record
+    record["versions"]["torch"], record["git"] = "1.0", {"commit": "0123456789abcdef", "changed": False}
+    (first.folder / "record.json").write_text(json.dumps(record))
+    again = nst(f"rerun={first.folder}", "tracking=none")
+    assert "differs  torch: 1.0 then" in again.out
+    assert "differs  commit: 0123456789 then" in again.out
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "holds no record of a run"),
+        ("{", "holds no record of a run"),
+        ("[" * 100_000, "holds no record of a run"),
+        ('{"config": {"steps": 3}, "inputs": {}, "weights": {}}', "made by another version of nst, or by none"),
+        (
+            '{"config": {"optimizer": {"name": "adam"}, "stepz": 3}, "inputs": {}, "weights": {}, "git": '
+            '{"commit": "0123456789abcdef", "changed": false}}',
+            "made by another version of nst, commit 0123456789, or by none",
+        ),
+    ],
+)
+def test_a_picture_without_a_record_is_not_made_again(text: str | None, said: str, nst: Door, tmp_path: Path) -> None:
+    chunk = PngInfo()
+    if text:
+        chunk.add_text("nst", text)
+    Image.new("RGB", (8, 8)).save("it.png", pnginfo=chunk)
+    result = nst("rerun=it.png")
+    assert result.status == 2
+    assert said in result.err
+    assert result.err.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["it.png"]
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "nst.run", *arguments]
+
+
+def test_a_run_that_is_killed_at_any_moment_goes_on_to_the_same_picture(nst: Door, tmp_path: Path) -> None:
+    asked = [*SMALL, "init=noise", "scales=2", f"steps={100 * KILLS + 100}"]
+    asked += ["tracking.loss_every=3", "tracking.image_every=9"]
+    whole = nst(*asked, "hydra.run.dir=whole")
+    assert whole.status == 0
+    drawn = random.Random(KILLS)
+    asked += ["trainer.checkpoint_seconds=1e-3", "hydra.run.dir=killed"]
+    folder, kills = tmp_path / "killed", 0
+    while kills < KILLS:
+        begun = (folder / "record.json").exists()
+        process = subprocess.Popen(
+            command(*(["resume=killed"] if begun else asked)),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        before = (folder / "losses.csv").stat().st_mtime_ns if (folder / "losses.csv").exists() else 0
+        while process.poll() is None:
+            if (folder / "losses.csv").exists() and (folder / "losses.csv").stat().st_mtime_ns != before:
+                break
+            time.sleep(0.01)
+        time.sleep(drawn.uniform(0, 0.3))
+        process.kill()
+        output = process.communicate()[0]
+        assert process.returncode == -signal.SIGKILL, output
+        json.loads((folder / "record.json").read_text())
+        kills += 1
+        for path in folder.glob("progress/*.jpg"):
+            pixels(path)
+    done = subprocess.run(command("resume=killed"), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert np.array_equal(pixels(folder / "result.png"), pixels(tmp_path / "whole" / "result.png"))
+    rows, expected = ((tmp_path / name / "losses.csv").read_text().splitlines() for name in ("killed", "whole"))
+    assert [row.split(",")[0] for row in rows] == [row.split(",")[0] for row in expected]
+    assert not list(folder.rglob("*.part"))
+
+
+def test_a_sweep_that_is_told_to_stop_saves_and_goes_on(tmp_path: Path) -> None:
+    asked = ["-m", *SMALL, "steps=100000", "seed=0,1", "hydra.sweep.dir=sweep"]
+    process = subprocess.Popen(command(*asked), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    while not (tmp_path / "sweep" / "0" / "losses.csv").exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    second = subprocess.run(command(*asked), capture_output=True, text=True, check=False)
+    assert second.returncode == 2
+    assert "another process is working there" in second.stderr
+    process.send_signal(signal.SIGTERM)
+    output = process.communicate(timeout=60)[0]
+    assert process.returncode == 128 + signal.SIGTERM, output
+    assert "Traceback" not in output
+    assert json.loads((tmp_path / "sweep" / "0" / "record.json").read_text())["status"] == "interrupted"
+    assert (tmp_path / "sweep" / "0" / "checkpoint.ckpt").exists()
+    assert not (tmp_path / "sweep" / "1").exists()

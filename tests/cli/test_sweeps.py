@@ -1,0 +1,230 @@
+"""Sweeps: their folder and exit status, what jobs share, and that launchers make no difference."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nst.engine.task import Task
+from nst.losses.objective import Style
+from nst.modes.pixels.task import Pixels
+from tests.conftest import Door, pixels
+from tests.tracking.test_wandb import TRACKED, group
+
+LAUNCHERS = {
+    "hydra_joblib_launcher": ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"],
+    "hydra_submitit_launcher": ["hydra/launcher=submitit_local", "hydra.launcher.timeout_min=5"],
+    "hydra_ray_launcher": ["hydra/launcher=ray", "+hydra.launcher.ray.init.include_dashboard=false"],
+}
+
+
+@pytest.mark.parametrize("plugin", LAUNCHERS)
+def test_a_sweep_goes_on_and_ends_the_same_under_every_launcher(
+    plugin: str, nst: Door, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pytest.importorskip(f"hydra_plugins.{plugin}", reason=f"{plugin} is not installed")
+    whole = nst(*TRACKED, "content=chelsea", "steps=6", "tracking.loss_every=2")
+    asked = ["-m", *TRACKED, "content=chelsea,missing.png,coffee", "steps=6", "tracking.loss_every=2"]
+    asked += ["hydra.sweep.dir=sweeps/today"]
+    sweep = tmp_path / "sweeps" / "today"
+    stop_at(4, monkeypatch)
+    assert nst(*asked, "trainer.checkpoint_seconds=1e-6").status == 130
+    assert json.loads((sweep / "0" / "record.json").read_text())["status"] == "interrupted"
+    assert not (sweep / "2").exists()
+
+    command = [sys.executable, "-m", "nst.run", *asked, *LAUNCHERS[plugin]]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=200)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert np.array_equal(pixels(sweep / "0" / "result.png"), whole.pixels())
+    rows = (sweep / "0" / "losses.csv").read_text().splitlines()[1:]
+    assert [row.split(",")[0] for row in rows] == ["0", "2", "4", "6"]
+    records = [json.loads((sweep / str(job) / "record.json").read_text()) for job in range(3)]
+    assert [record["status"] for record in records] == ["finished", "refused", "finished"]
+    assert all("-m size=64" in record["command"] for record in records)
+    assert "content=missing.png: no such file or sample" in records[1]["error"]
+    assert "content missing <strong>refused</strong>" in (sweep / "report.html").read_text()
+    runs = group(sweep)
+    assert set(runs) == {"transfer content=chelsea", "transfer content=coffee", "report"}
+    assert {run["run_group"] for run, _ in runs.values()} == {"sweeps_today"}
+
+
+def stop_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C, when a job of this process has got to a step."""
+
+    def stop(task: Task) -> None:
+        if task.step == step:
+            monkeypatch.setattr(Task, "before_chunk", lambda task: None)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Task, "before_chunk", stop)
+
+
+def test_the_same_command_in_the_same_folder_completes_a_sweep(
+    nst: Door, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked = ("-m", "size=64", "steps=4", "tracking=none", "tracking.loss_every=2", "optimizer=adam,lbfgs", "seed=0,1")
+    sweep = tmp_path / "sweep"
+    stop_at(2, monkeypatch)
+    stopped = nst(*asked, "hydra.sweep.dir=sweep")
+    assert stopped.status == 130
+    assert stopped.out.splitlines()[-1].startswith("continue python -m nst.run -m size=64 steps=4")
+    assert nst(*asked, "hydra.sweep.dir=sweep").status == 0
+
+    before = {path: path.stat().st_mtime_ns for path in sweep.glob("[0-9]/*")}
+    shutil.rmtree(sweep / "2")
+    assert nst(*asked, "hydra.sweep.dir=sweep").status == 0
+    kept = {path: path.stat().st_mtime_ns for path in sweep.glob("[0-9]/*")}
+    assert {path for path in before if kept[path] != before[path]} == {
+        path for path in before if path.parent.name == "2"
+    }
+
+
+def test_a_sweep_does_not_mix_with_what_a_folder_holds(nst: Door, photo: Path, tmp_path: Path) -> None:
+    from PIL import Image
+
+    arguments = ("size=64", "steps=1", "tracking=none", f"content={photo}")
+    assert nst("-m", *arguments, "seed=0,1", "hydra.sweep.dir=sweep").status == 0
+    before = {path: path.read_bytes() for path in (tmp_path / "sweep").glob("[0-9]/*.*")}
+    other = nst("-m", *arguments, "seed=1,2", "hydra.sweep.dir=sweep")
+    assert other.status == 2
+    assert "sweep/0: that run had seed=0, this one has seed=1" in other.err
+    Image.open(photo).rotate(180).save(photo)
+    changed = nst("-m", *arguments, "seed=0,1", "hydra.sweep.dir=sweep")
+    assert changed.status == 2
+    assert "made from another content" in changed.err
+    assert {path: path.read_bytes() for path in (tmp_path / "sweep").glob("[0-9]/*.*")} == before
+
+    alone = nst(*arguments)
+    into = nst("-m", *arguments, "seed=0,1", f"hydra.sweep.dir={alone.folder}")
+    assert into.status == 2
+    assert "a single run is there" in into.err
+    assert into.err.count("\n") == 1
+
+
+def test_a_job_of_a_sweep_gives_the_picture_it_gives_alone(nst: Door, tmp_path: Path) -> None:
+    arguments = ("size=64", "steps=4", "tracking=none", "init=noise")
+    swept = "style=swirl,waves", "style_weight=1e3,1e6", "style_layers=[conv_1],[conv_2]"
+    assert nst("-m", *arguments, *swept, "hydra.sweep.dir=sweep").status == 0
+    for job, alone in (
+        (0, ("style=swirl", "style_weight=1e3", "style_layers=[conv_1]")),
+        (3, ("style=swirl", "style_weight=1e6", "style_layers=[conv_2]")),
+        (6, ("style=waves", "style_weight=1e6", "style_layers=[conv_1]")),
+    ):
+        assert np.array_equal(pixels(tmp_path / "sweep" / str(job) / "result.png"), nst(*arguments, *alone).pixels())
+
+
+def test_jobs_share_the_backbone_and_what_is_encoded(
+    nst: Door, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from nst.backbones import Backbone
+
+    passes: list[int] = []
+    forward = Backbone.forward
+
+    def counted(self: Backbone, image: object) -> object:
+        passes.append(id(self))
+        return forward(self, image)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Backbone, "forward", counted)
+    counts: list[int] = []
+    for weights in ("1", "1,2,3"):
+        passes.clear()
+        arguments = ("optimizer=adam", "size=64", "steps=3", "tracking=none", f"seed={len(counts)}")
+        assert nst("-m", *arguments, f"style_weight={weights}", f"hydra.sweep.dir=sweep{weights[-1]}").status == 0
+        counts.append(len(passes))
+        assert len(set(passes)) == 1
+    # content, style and the memory of a step once in each sweep
+    assert counts[1] - 3 == 3 * (counts[0] - 3)
+
+
+def test_a_changed_file_is_read_again(nst: Door, photo: Path, tmp_path: Path) -> None:
+    from PIL import Image
+
+    arguments = ("size=64", "steps=1", "tracking=none", "init=content", f"content={photo}")
+    first = nst(*arguments)
+    Image.open(photo).rotate(180).save(photo)
+    second = nst(*arguments)
+    assert first.record["inputs"]["content"] != second.record["inputs"]["content"]
+    assert not np.array_equal(first.pixels(), second.pixels())
+
+
+def test_a_search_minimizes_a_figure_of_the_record(nst: Door, tmp_path: Path) -> None:
+    pytest.importorskip("optuna", reason="the extra optuna is not installed")
+    import yaml
+
+    arguments = ("size=64", "steps=3", "tracking=none", "optimized_metric=tv", "hydra.sweeper.n_trials=5")
+    result = nst("experiment=adam_search", *arguments, "hydra.sweep.dir=search")
+    assert result.status == 0, result.err
+    records = [json.loads(path.read_text()) for path in tmp_path.glob("search/*/record.json")]
+    assert len(records) == 5
+    best = min(records, key=lambda record: record["losses"]["loss/tv"])
+    found = yaml.safe_load((tmp_path / "search" / "optimization_results.yaml").read_text())
+    assert found["best_value"] == pytest.approx(best["losses"]["loss/tv"])
+    assert found["best_params"]["optimizer.lr"] == pytest.approx(best["config"]["optimizer"]["lr"])
+
+    refused = nst("experiment=adam_search", *arguments, "content=missing.png", "hydra.sweep.dir=none")
+    assert refused.status == 2
+    assert "content=missing.png: no such file or sample" in refused.err
+    assert "No trials are completed" not in refused.err
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_pair_is_a_content_and_a_style(nst: Door) -> None:
+    result = nst("pair=[coffee,waves]", "size=64", "steps=1", "tracking=none")
+    assert (result.record["config"]["content"], result.record["config"]["style"]) == ("coffee", "waves")
+    assert Path(result.record["inputs"]["style"][0]["path"]).stem == "waves"
+    refused = nst("pair=[coffee]", "size=64", "steps=1", "tracking=none")
+    assert refused.status == 2
+    assert "must be [content,style]" in refused.err
+    both = nst("pair=[coffee,waves]", "content=rocket", "size=64", "steps=1", "tracking=none")
+    assert both.status == 2
+    assert "sets the content already" in both.err
+
+
+@pytest.mark.parametrize(("launcher", "extra"), [("ray", "ray"), ("submitit_slurm", "submitit"), ("joblib", "joblib")])
+def test_a_launcher_that_is_not_installed_is_named_with_its_extra(launcher: str, extra: str) -> None:
+    from hydra.errors import MissingConfigException
+
+    from nst.cli.messages import explain
+
+    error = MissingConfigException("", f"hydra/launcher/{launcher}", ["basic"])
+    assert f"pip install -e '.[{extra}]'" in (explain(error) or "")
+
+
+def test_a_job_that_breaks_costs_no_other_and_keeps_its_own_traceback(
+    nst: Door, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def broken(task: Task) -> None:
+        assert isinstance(task, Pixels)
+        style = task.objective.terms["style"]
+        assert isinstance(style, Style)
+        if len(style.layers) == 1:
+            raise RuntimeError("a bug of ours")
+
+    monkeypatch.setattr(Task, "before_chunk", broken)
+    asked = ("-m", "size=64", "steps=2", "tracking=none", "hydra.sweep.dir=sweep")
+    swept = "style_layers=[conv_1,conv_2],[conv_1],[conv_1,conv_3]"
+    result = nst(*asked, swept)
+    assert result.status == 1
+    records = [json.loads((tmp_path / "sweep" / str(job) / "record.json").read_text()) for job in range(3)]
+    assert [record["status"] for record in records] == ["finished", "failed", "finished"]
+    assert records[1]["error"] == "RuntimeError: a bug of ours"
+    (log,) = (tmp_path / "sweep").glob("*/error.log")
+    assert log.parent.name == "1"
+    assert "Traceback (most recent call last)" in log.read_text()
+    assert "before_chunk" in log.read_text()
+
+
+def test_a_job_that_diverges_costs_no_other_under_a_launcher(tmp_path: Path) -> None:
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="joblib is not installed")
+    asked = ["-m", "size=64", "steps=2", "tracking=none", "optimizer=adam", "optimizer.lr=1e30,0.02"]
+    command = [sys.executable, "-m", "nst.run", *asked, "hydra.sweep.dir=sweep", *LAUNCHERS["hydra_joblib_launcher"]]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stdout + done.stderr
+    records = [json.loads((tmp_path / "sweep" / str(job) / "record.json").read_text()) for job in range(2)]
+    assert [record["status"] for record in records] == ["diverged", "finished"]
+    assert "the pixels have left all bounds" in done.stderr

@@ -1,0 +1,71 @@
+"""An image processed in strips has the losses and the gradient of the whole image."""
+
+import pytest
+import torch
+import torchvision
+from safetensors.torch import save_file
+
+from nst.backbones import Backbone
+from nst.losses.objective import Content, Objective, Style, TotalVariation, content_targets, style_targets
+from nst.losses.style.gram import Gram
+from nst.memory.strips import cut
+
+LAYERS = {
+    "slim": ["conv4_1", "conv1_1", "conv3_2", "conv5_1"],
+    "vgg19": ["relu2_2", "relu1_1", "pool1", "relu2_1"],
+    "squeezenet": ["fire5", "conv1", "pool1", "fire9"],  # its pooling rounds up, and its first layers have no padding
+}
+"""Network → its content layer, then its style layers."""
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str | None]:
+    """Network → a file of random weights; None for the embedded one."""
+    torch.manual_seed(0)
+    vgg = torchvision.models.vgg19(weights=None).features[:9]
+    states = {
+        "vgg19": {f"features.{name}": value for name, value in vgg.state_dict().items()},
+        "squeezenet": torchvision.models.squeezenet1_0(weights=None).state_dict(),
+    }
+    paths: dict[str, str | None] = {"slim": None}
+    for name, state in states.items():
+        path = tmp_path_factory.mktemp("weights") / f"{name}.safetensors"
+        save_file(state, path)
+        paths[name] = str(path)
+    return paths
+
+
+@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize(("height", "rows"), [(200, 64), (193, 48), (208, 16), (100, 200)])
+def test_the_gradient_is_that_of_the_whole_image(
+    name: str, height: int, rows: int, weights: dict[str, str | None]
+) -> None:
+    torch.manual_seed(0)
+    backbone = Backbone(name, LAYERS[name], weights[name], padding="reflect" if rows == 48 else "zeros")
+    content_layers, style_layers = LAYERS[name][:1], LAYERS[name][1:]
+    content, style, image = (torch.rand(1, 3, tall, 70) for tall in (height, height + 25, height))
+
+    def evaluate(rows: int | None) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+        strips, style_strips = (cut(backbone.receptive_fields, tall, rows) for tall in (height, height + 25))
+        assert (len(strips) > 1) == (rows is not None and rows < height)
+        kept = content_targets(backbone, content, content_layers, strips)
+        matched = style_targets(backbone, [(style, style_strips)], style_layers, Gram())
+        terms = {"content": Content(1.0, kept), "style": Style(1e6, matched, Gram()), "tv": TotalVariation(5.0)}
+        objective = Objective(backbone, terms, strips)
+        pixels = image.clone().requires_grad_()
+        values = objective(pixels)
+        return values, torch.autograd.grad(values["total"], pixels)[0]
+
+    (at_once, whole), (in_strips, parts) = evaluate(None), evaluate(rows)
+    torch.testing.assert_close(in_strips, at_once, rtol=1e-5, atol=0)
+    assert (parts - whole).abs().max() < 1e-4 * whole.abs().max()
+
+
+def test_no_strip_is_too_short_for_the_network(weights: dict[str, str | None]) -> None:
+    backbone = Backbone("squeezenet", ["pool1"], weights["squeezenet"])
+    for height in range(64, 130):
+        image = torch.rand(1, 3, height, 20)
+        strips = cut(backbone.receptive_fields, height, 32)
+        assert len(strips) > 1
+        parts = [strip.crop(backbone(image[:, :, strip.seen]))["pool1"] for strip in strips]
+        torch.testing.assert_close(torch.cat(parts, dim=2), backbone(image)["pool1"])
