@@ -74,7 +74,12 @@ def all_keys(mode: Mode | None = None) -> list[Key]:
     mode: leave out the sections that only other modes have; None: leave out nothing.
     """
     others = {each.name for each in modes.all_modes().values() if each.section and mode and each != mode}
-    return [key for key in _keys(root()) if key.name.partition(".")[0] not in others]
+    return [key for key in _whole() if key.name.partition(".")[0] not in others]
+
+
+@cache
+def _whole() -> tuple[Key, ...]:
+    return tuple(_keys(root()))
 
 
 def _keys(schema: type, prefix: str = "", option: str = "") -> Iterator[Key]:

@@ -6,6 +6,7 @@ here imports torch, so that `--help` and refusals answer at once.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
 
@@ -50,6 +51,7 @@ class Mode:
         return key.partition(".")[0] in EVERY_MODE | self.keys | {self.name if self.section else ""}
 
 
+@cache
 def all_modes() -> dict[str, Mode]:
     """Name → mode, in the order of their packages' names."""
     packages = [f"{__name__}.{each.name}" for each in iter_modules(__path__) if each.ispkg]

@@ -41,7 +41,10 @@ ATTACKS = {
         "hydra: {hydra_logging: {handlers: {x: {(): os.system, command: touch PWNED}}}}",
         "logs can only go to",
     ),
-    "log stream": ("hydra: {hydra_logging: {handlers: {console: {stream: ext://antigravity}}}}", "logs can only go to"),
+    "log stream": (
+        "hydra: {hydra_logging: {handlers: {console: {stream: ext://antigravity}}}}",
+        "logs can only go to",
+    ),
     "log by way of another key": (
         "hydra: {job_logging: {handlers: {x: '${hydra.help}'}}}",
         "cannot refer to other keys",
