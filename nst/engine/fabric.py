@@ -13,9 +13,6 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from nst import devices
 from nst.errors import InputError, one_line
 
-for _package in ("lightning_fabric", "pytorch_lightning"):  # importing them sets INFO
-    logging.getLogger(_package).setLevel(logging.WARNING)
-
 
 @dataclass(frozen=True)
 class Hardware:
@@ -34,6 +31,11 @@ class Hardware:
 
 def make_fabric(hardware: Hardware) -> Fabric:
     """Raises InputError for what this machine does not have. The processes start with `Fabric.launch`."""
+    for package in (
+        "lightning_fabric",
+        "pytorch_lightning",
+    ):  # they announce what the record says; INFO is their default
+        logging.getLogger(package).setLevel(logging.WARNING)
     try:
         fabric = Fabric(
             accelerator=hardware.accelerator,

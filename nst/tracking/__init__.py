@@ -8,7 +8,7 @@ Trouble with a tracker never blocks or fails a run.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from omegaconf import OmegaConf
 
@@ -39,15 +39,19 @@ class TrackedRun:
         return "_".join(self.sweep.parts[-2:]) if self.sweep else None
 
 
-class Tracker(Protocol):
-    """What the runner calls."""
+class Tracker:
+    """What the runner calls. Here each method does nothing, which is tracking=none; a tracker overrides what it needs.
+
+    options: an instance of the tracker's dataclass. Raises InputError for options that cannot be used.
+    """
 
     def __init__(self, options: Any, run: TrackedRun, session: Session) -> None:
-        """options: an instance of the tracker's dataclass. Raises InputError for options that cannot be used."""
+        pass
 
     @staticmethod
     def check(options: Any) -> bool:
         """Whether to track at all. Raises InputError if a package is missing. Called before anything is built."""
+        return True
 
     @staticmethod
     def prepare() -> None:
@@ -64,9 +68,11 @@ class Tracker(Protocol):
 
     def facts(self) -> dict[str, Any] | None:
         """What record.json keeps of it, besides the tracker's name."""
+        return None
 
     def how_to_browse(self) -> list[str]:
         """Lines for the user, after the run."""
+        return []
 
 
 @dataclass(frozen=True)

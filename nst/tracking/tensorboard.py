@@ -12,7 +12,7 @@ import yaml
 from nst.config import Tracking
 from nst.errors import InputError
 from nst.session import Session
-from nst.tracking import TrackedRun, register
+from nst.tracking import TrackedRun, Tracker, register
 
 
 @dataclass
@@ -21,7 +21,7 @@ class TensorBoard(Tracking):
 
 
 @register("tensorboard", TensorBoard)
-class TensorBoardTracker:
+class TensorBoardTracker(Tracker):
     """Event files in the run's folder `tensorboard`."""
 
     def __init__(self, options: TensorBoard, run: TrackedRun, session: Session) -> None:
@@ -41,10 +41,6 @@ class TensorBoardTracker:
                 "tracking=tensorboard: tensorboard is not installed; pip install -e '.[tensorboard]', or tracking=none"
             )
         return True
-
-    @staticmethod
-    def prepare() -> None:
-        pass
 
     def log(self, step: int, metrics: Mapping[str, float], images: Mapping[str, Path] | None = None) -> None:
         for name, value in metrics.items():

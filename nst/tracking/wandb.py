@@ -20,7 +20,7 @@ from urllib.request import getproxies
 from nst.config import Tracking, key
 from nst.errors import InputError
 from nst.session import Session
-from nst.tracking import TrackedRun, register
+from nst.tracking import TrackedRun, Tracker, register
 
 log = logging.getLogger(__name__)
 INIT_TIMEOUT, FINISH_TIMEOUT = 20.0, 30.0
@@ -48,7 +48,7 @@ class Wandb(Tracking):
 
 
 @register("wandb", Wandb)
-class WandbTracker:
+class WandbTracker(Tracker):
     """One W&B run. A run that continues an online one is the same W&B run; otherwise its config names the first."""
 
     def __init__(self, options: Wandb, run: TrackedRun, session: Session) -> None:

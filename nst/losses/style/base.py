@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,8 +10,8 @@ from torch.nn import functional as F
 
 from nst.registry import Registry
 
-Sums = tuple[Tensor | int, ...]
-"""What a strip of an image, or one of several images, adds to a statistic."""
+Sums = tuple[Any, ...]
+"""Tensors and numbers that a strip of an image, or one of several images, adds to a statistic."""
 
 
 class StyleLoss(ABC):

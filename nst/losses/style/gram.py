@@ -26,7 +26,6 @@ class Gram(StyleLoss):
     def statistic(self, sums: Sums) -> Tensor:
         """The Gram matrix (B, C, C)."""
         products, positions = sums
-        assert isinstance(products, Tensor)
         return products / {"chw": products.shape[1] * positions, "hw": positions, "none": 1}[self.normalize]
 
 
