@@ -1,19 +1,19 @@
-"""What is said to people, and how figures are written for them."""
+"""Printing lines, and writing numbers for people."""
 
 from contextlib import suppress
 
 
 def say(line: str) -> None:
-    """Print a line; a reader that has gone (`… | head -1`) does not end a run."""
+    """Print a line. If the reader of a pipe has gone (`… | head -1`), the run goes on."""
     with suppress(BrokenPipeError):
         try:
             print(line, flush=True)
-        except UnicodeEncodeError:  # a file's name that is no text
+        except UnicodeEncodeError:  # a file name with undecodable bytes
             print(line.encode("ascii", "backslashreplace").decode(), flush=True)
 
 
 def number(text: str) -> str:
-    """A number as people write it, 1e6 for 1000000.0; any other text as it is."""
+    """A number in its shortest form, 1e6 for 1000000.0; any other text as it is."""
     try:
         value = float(text)
     except ValueError:
@@ -27,5 +27,5 @@ def number(text: str) -> str:
 
 
 def gigabytes(count: float) -> str:
-    """Bytes as people say them."""
+    """A number of bytes in GB, to two digits."""
     return f"{count / 1e9:.2g} GB"

@@ -52,7 +52,7 @@ class LBFGS(Optimizer):
             metrics, gradient = _evaluate(parameter, closure)
             with _full_precision(parameter):
                 self._begin(state, metrics, gradient)
-        before, here = state["figures"].clone(), parameter.clone()
+        before, here = state["metrics"].clone(), parameter.clone()
         moved = state["length"] * state["direction"]
         parameter.add_(moved.view_as(parameter))
         metrics, gradient = _evaluate(parameter, closure)
@@ -65,7 +65,7 @@ class LBFGS(Optimizer):
         size, zeros = self.param_groups[0]["history_size"], gradient.new_zeros
         # all in the parameter's floating type: load_state_dict converts them to it
         state |= {
-            "figures": metrics.clone(),  # the metrics, under the name that existing checkpoints have
+            "metrics": metrics.clone(),
             "gradient": gradient.clone(),
             "pairs": zeros(2 * size, len(gradient)),  # steps s in the upper half, gradient changes y in the lower
             "sy": zeros(size, size),  # inner products s·y
@@ -80,7 +80,7 @@ class LBFGS(Optimizer):
     def _judge(self, state: dict[str, Any], moved: Tensor, metrics: Tensor, gradient: Tensor) -> Tensor:
         """Accept or reject the tried point; choose the next direction and length. Returns whether it was accepted."""
         lr = self.param_groups[0]["lr"]
-        change, predicted = metrics[0] - state["figures"][0], state["length"] * state["slope"]
+        change, predicted = metrics[0] - state["metrics"][0], state["length"] * state["slope"]
         accepted = (change <= SUFFICIENT_DECREASE * predicted) & (predicted <= 0)  # never, if the loss is NaN
         _store(state, moved, gradient - state["gradient"], accepted)
         shortening = (predicted / (2 * (predicted - change))).nan_to_num(MIN_SHORTENING)
@@ -89,7 +89,7 @@ class LBFGS(Optimizer):
         state["held"].mul_(~restarted)
 
         turned = accepted | restarted
-        _choose(~accepted, state["figures"], metrics)
+        _choose(~accepted, state["metrics"], metrics)
         _choose(~accepted, state["gradient"], gradient)
         _choose(~turned, state["direction"], _direction(state))
         state["length"].copy_(torch.where(turned, lr, length))

@@ -206,7 +206,7 @@ def saved(path: Path, mode: str) -> Path:
         ("few.png", "palette"),
         ("moving.gif", "animated"),
         ("turned.jpg", "turned"),
-        ("grey.png", "L"),
+        ("gray.png", "L"),
         ("photo.jpg.png", "RGBA"),
     ],
 )

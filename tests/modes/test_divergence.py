@@ -57,7 +57,7 @@ def test_an_image_of_one_color_ends_a_run(nst: Door, monkeypatch: pytest.MonkeyP
     ended_without_a_picture(nst(*ADAM), "the image has become one color")
 
 
-def test_an_optimiser_that_finds_no_step_ends_a_run(nst: Door) -> None:
+def test_an_optimizer_that_finds_no_step_ends_a_run(nst: Door) -> None:
     still = nst(*SMALL, "content=astronaut", "optimizer.lr=1e-30", "steps=20")
     ended_without_a_picture(still, "no step lowers the loss")
 

@@ -98,7 +98,7 @@ def test_a_reconstruction_resembles_its_content(nst: Door) -> None:
     assert likeness(content, result.pixels()) > 0.8  # noise has about 0.01
 
 
-def test_a_texture_has_the_style_s_colours_and_not_its_places(nst: Door) -> None:
+def test_a_texture_has_the_style_s_colors_and_not_its_places(nst: Door) -> None:
     result = nst("mode=texture", "style_layers=[conv_1,conv_2,conv_3]", "size=96", "steps=80", "tracking=none")
     assert set(result.record["inputs"]) == {"style"}
     style = load(find("style", "swirl"), 96)[0].permute(1, 2, 0).numpy()
@@ -109,7 +109,7 @@ def test_a_texture_has_the_style_s_colours_and_not_its_places(nst: Door) -> None
     assert rows[-1]["loss/style"] < rows[0]["loss/style"] / 1000
 
 
-def test_large_weights_are_no_trouble_to_the_optimiser(nst: Door) -> None:
+def test_large_weights_are_no_trouble_to_the_optimizer(nst: Door) -> None:
     def weights(factor: int) -> list[str]:
         factors = {"content_weight": 1, "style_weight": 1e6, "tv_weight": 5}
         return [f"{name}={value * 2.0**factor}" for name, value in factors.items()]
@@ -118,8 +118,8 @@ def test_large_weights_are_no_trouble_to_the_optimiser(nst: Door) -> None:
     plain, large = nst(*arguments, *weights(0)), nst(*arguments, *weights(60))
     assert large.status == 0, large.err
     assert np.array_equal(plain.pixels(), large.pixels())  # a power of two changes no digit
-    unnormalised = nst(*arguments, "style_loss.normalize=none").rows()
-    assert unnormalised[-1]["loss/style"] < unnormalised[0]["loss/style"] / 100
+    unnormalized = nst(*arguments, "style_loss.normalize=none").rows()
+    assert unnormalized[-1]["loss/style"] < unnormalized[0]["loss/style"] / 100
 
 
 def test_starting_from_the_content_starts_from_just_that(nst: Door) -> None:

@@ -234,7 +234,7 @@ def test_a_painted_image_is_what_the_generator_makes_of_it(nst: Door, checkpoint
     assert np.abs(tiled.pixels().astype(int) - result.pixels()).max() <= 1
 
 
-def test_transparency_and_own_colours_are_kept(nst: Door, checkpoint: Path, tmp_path: Path) -> None:
+def test_transparency_and_own_colors_are_kept(nst: Door, checkpoint: Path, tmp_path: Path) -> None:
     opaque = np.tile(np.linspace(0, 255, 64).astype(np.uint8), (40, 1))
     blue = np.dstack([np.zeros_like(opaque), opaque // 2, np.full_like(opaque, 200), opaque])
     Image.fromarray(blue).save(tmp_path / "clear.png")

@@ -501,7 +501,7 @@ ROWS = {
     "cat": ("style", ["swirl", "facets", "waves", "tessellation", "mosaic", "ihc", "retina", "hubble"]),
     "content_layers": ("content_layers", LAYERS),
     "content_noise": ("seed", ["0", "1"]),
-    "favourites": ("pair", PAIRS),
+    "favorites": ("pair", PAIRS),
     "style_weight": ("style_weight", ["1", "1e3", "1e4", "1e5", "5e5", "1e6", "1e7", "1e9"]),
     "texture_layers": ("style_layers", LAYERS),
     "texture_noise": ("seed", ["0", "1"]),

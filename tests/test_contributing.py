@@ -1,0 +1,126 @@
+"""CONTRIBUTING.md and README.md: the examples run, the commands compose, and the files that they name exist."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torchvision
+import yaml
+
+from nst import modes
+from nst.cli import arguments
+from tests.conftest import ROOT, Door
+
+GUIDE, README = ((ROOT / name).read_text(encoding="utf-8") for name in ("CONTRIBUTING.md", "README.md"))
+BLOCK = re.compile(r"^```(python|yaml|sh)\n(.*?)^```\n", re.MULTILINE | re.DOTALL)
+EXAMPLES = {
+    title: BLOCK.findall(text)
+    for title, _, text in (part.partition("\n") for part in re.split(r"^##+ ", GUIDE, flags=re.MULTILINE))
+    if BLOCK.search(text)
+}
+"""Heading → its fenced blocks, (language, text)."""
+COMMANDS = sorted(
+    {each.strip() for each in re.findall(r"python -m nst\.run(?: [^`#\n]+)?", BLOCK.sub("", GUIDE) + README)}
+)
+"""All commands outside of the examples."""
+EXTRAS = {
+    "launcher=joblib": "hydra_joblib_launcher",
+    "launcher=submitit": "hydra_submitit_launcher",
+    "launcher=ray": "hydra_ray_launcher",
+    "experiment=adam_search": "hydra_optuna_sweeper",
+}
+"""What a command contains → the plugin of Hydra that it needs."""
+
+
+def write(folder: Path, block: str) -> Path:
+    """Write a block where its first line, a comment, says."""
+    place, _, text = block.partition("\n")
+    path = folder / place.removeprefix("# ")
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def write_alexnet(path: Path) -> None:
+    """Random weights of the convolutions of torchvision's AlexNet."""
+    torch.manual_seed(0)
+    with torch.device("meta"):
+        features = torchvision.models.alexnet().features
+    for module in features.to_empty(device="cpu"):
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(module.weight)
+            torch.nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+    torch.save({f"features.{name}": value for name, value in features.state_dict().items()}, path)
+
+
+def test_the_guide_has_an_example_of_each_kind() -> None:
+    assert list(EXAMPLES) == ["A style loss", "A backbone", "A mode", "A tracker"]
+
+
+@pytest.mark.parametrize("title", EXAMPLES)
+def test_an_example_runs(title: str, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    for name in ("nst", "conf"):
+        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", copy)
+    written = [write(copy, text) for language, text in EXAMPLES[title] if language != "sh"]
+    (command,) = (shlex.split(text) for language, text in EXAMPLES[title] if language == "sh")
+    if title == "A backbone":
+        write_alexnet(tmp_path / "alexnet.pth")
+    tracked = [] if "tracking=jsonl" in command else ["tracking=none"]
+    done = call(*command[1:], *tracked, "hydra.run.dir=run", PYTHONPATH=str(copy))
+    assert done.returncode == 0, done.stdout + done.stderr
+    record = json.loads((tmp_path / "run" / "record.json").read_text())
+    assert record["status"] == "finished"
+    chosen, _, name = command[3].partition("=")
+    assert name in (record["config"][chosen], dict_of(record["config"][chosen]).get("name"))
+    assert (tmp_path / "run" / "result.png").exists()
+    if title == "A tracker":
+        steps = [json.loads(line)["step"] for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+        assert (steps, record["tracker"]["name"]) == ([0, 2], "jsonl")
+    modules = [str(path) for path in written if path.suffix == ".py"]
+    for check in (("check",), ("format", "--check")):
+        linted = call("-m", "ruff", *check, "--no-cache", *modules)
+        assert linted.returncode == 0, linted.stdout + linted.stderr
+
+
+def call(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | environment)
+
+
+def dict_of(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=range(len(COMMANDS)))
+def test_a_command_composes(command: str, nst: Door) -> None:
+    words = shlex.split(command)[3:]
+    if any(word.startswith(("resume=", "rerun=")) for word in words):
+        pytest.skip("needs a previous run")
+    for part, plugin in EXTRAS.items():
+        if part in command:
+            pytest.importorskip(f"hydra_plugins.{plugin}", reason="this extra is not installed")
+    # composing is of one job: of a sweep, the one with the first values
+    first = [re.sub(r",.*", "", word) if "-m" in words and "[" not in word else word for word in words if word != "-m"]
+    result = nst(*first, "--cfg", "job")
+    assert result.status == 0, result.err
+    modes.refuse_unused(modes.get(yaml.safe_load(result.out)["mode"]), arguments.typed_keys())
+
+
+@pytest.mark.parametrize("text", [GUIDE, README], ids=["CONTRIBUTING.md", "README.md"])
+def test_the_named_files_exist(text: str) -> None:
+    for name in re.findall(r"\]\(([^)#:]+)\)", text):
+        assert (ROOT / name).exists(), name
+    added = {path.partition("\n")[0].removeprefix("# ") for blocks in EXAMPLES.values() for _, path in blocks}
+    for name in re.findall(r"`((?:nst|conf|tests|tools)/[\w/.]*)`", text):
+        planned = name in added or re.search(r"test_(power|alexnet|recolor|jsonl)\.py", name)
+        assert planned or (ROOT / name).exists(), name
