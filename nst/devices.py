@@ -11,6 +11,19 @@ def is_nvidia(device: torch.device) -> bool:
     return device.type == "cuda"
 
 
+def has(accelerator: str) -> bool:
+    """Whether this machine has a GPU, "gpu", or Apple's, "mps"."""
+    return torch.backends.mps.is_available() if accelerator == "mps" else torch.cuda.is_available()
+
+
+def free_bytes(device: torch.device) -> float | None:
+    """Bytes that can still be allocated on a GPU with memory of its own; None on other devices."""
+    if not is_nvidia(device):
+        return None
+    cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return torch.cuda.mem_get_info(device)[0] + cached
+
+
 def synchronize(device: torch.device) -> None:
     """Wait until a GPU has done what it was given."""
     if device.type == "cuda":

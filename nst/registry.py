@@ -1,4 +1,4 @@
-"""Named choices of one kind, each in a file of its own: style losses, trackers, optimizers."""
+"""Named classes of one kind, each in a file of its own, made from the options of a config group."""
 
 import types
 from collections.abc import Iterator, Mapping
@@ -50,6 +50,8 @@ class Registry(Generic[T]):
         Raises InputError for an unknown name, for an option that the class does not have, and for a wrong type.
         """
         given = dict(options)
+        if "name" not in given:
+            raise InputError(f"{self.group}: choose one with {self.group}=NAME; there are {', '.join(sorted(self))}")
         cls = self[str(given.pop("name"))]
         assert is_dataclass(cls)
         hints, known = get_type_hints(cls), {item.name: item for item in fields(cls)}

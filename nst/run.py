@@ -44,6 +44,7 @@ def main() -> None:
         sys.argv[1:] = map(arguments.quote_path, previous.sweep_arguments(sys.argv[1:]))
         arguments.note_command()
         arguments.refuse_renamed(sys.argv[1:])
+        sys.argv[1:1] = previous.implied_mode(sys.argv[1:])
         if {"-h", "--help"} & set(sys.argv[1:]):  # Hydra's own help takes a second and has no meanings
             print(help.text(arguments.typed_mode()), flush=True)
         else:
@@ -88,7 +89,7 @@ def run_job(composed: DictConfig, here: Session) -> float | None:
         before: PreviousRun | None = None
         if composed.resume or composed.rerun:
             folder, before, composed = _take_up(composed, labels, folder)
-        config = _resolved(composed, labels, arguments.swept_modes(hydra_config))
+        config = _resolved(composed, labels, arguments.swept_modes(hydra_config, modes.all_modes()))
         with here.timed("imports"):  # torch and the rest: only now, so that refusals answer at once
             from nst.runner import Request, execute
 
@@ -96,6 +97,9 @@ def run_job(composed: DictConfig, here: Session) -> float | None:
     except (InputError, Diverged, OmegaConfBaseException) as error:
         _refuse(error, labels, folder)
         return None
+    except KeyboardInterrupt:
+        arguments.remove_empty(folder)
+        raise
     except Exception as error:
         _fail(error, labels, folder)
         return None
@@ -115,7 +119,8 @@ def _take_up(composed: DictConfig, labels: Labels, folder: Path) -> tuple[Path, 
     """For `resume` or `rerun`: the folder that the run goes to, the previous run, and the config."""
     if composed.resume and composed.rerun:
         raise InputError("resume= continues a run, and rerun= makes one again: give one of them")
-    typed = labels.overridden
+    implied = {"mode"} - set(arguments.typed_keys())
+    typed = [key for key in labels.overridden if key not in implied]
     if composed.rerun:
         found = previous.find("rerun", composed.rerun)
         config = found.config(composed, typed, [*previous.MACHINE, "tracking"])

@@ -138,10 +138,12 @@ def resolve(config: Config, given: Collection[str]) -> Config:
         pair = f"pair=[{','.join(config.pair)}]"
         if len(config.pair) != 2:
             raise InputError(f"{pair}: must be [content,style]")
-        for role in ("content", "style"):
+        roles = modes.get(config.mode).roles.get("pair", ())
+        for role in roles:
             if role in given:
                 raise InputError(f"{pair}: sets the {role} already; leave out {role}=, or the pair with pair=null")
-        config.content, config.style = config.pair
+        for role, image in zip(roles, config.pair, strict=True):
+            setattr(config, role, image)
     config.freeze()
     return config
 

@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 import sys
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,13 +85,14 @@ def job_labels(hydra_config: Any) -> Labels:
     return Labels(command, overrides, name, sweep_folder(hydra_config))
 
 
-def swept_modes(hydra_config: Any) -> list[str]:
-    """The modes that a sweep goes over; empty if it does not."""
+def swept_modes(hydra_config: Any, known: Collection[str]) -> list[str]:
+    """The modes that a sweep goes over, of those known, in any of Hydra's notations; empty if it does not."""
     if hydra_config.mode is not RunMode.MULTIRUN:
         return []
     words = [word.partition("=")[2] for word in shlex.split(os.environ.get(COMMAND, "")) if _key(word) == "mode"]
     swept = str((hydra_config.sweeper.get("params") or {}).get("mode", ""))
-    return [mode.strip() for text in (*words, swept) for mode in text.split(",") if mode.strip()]
+    named = [name for text in (*words, swept) for name in re.findall(r"\w+", text)]
+    return list(known) if "glob" in named else [name for name in named if name in known]
 
 
 def sweep_folder(hydra_config: Any) -> Path:

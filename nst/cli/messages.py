@@ -12,7 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from nst import modes, schema
-from nst.cli.arguments import typed_keys
+from nst.cli.arguments import typed_keys, typed_mode
 from nst.errors import Diverged, InputError, did_you_mean
 
 DEBUG = "NST_DEBUG"
@@ -26,6 +26,7 @@ EXTRAS = {
     "optuna": "optuna",
 }
 """Launchers and sweepers of Hydra that are not always installed → the extra of this project that installs them."""
+DEFAULT_MODE = "transfer"
 GROUPS = ("layers", "experiment")
 """Config groups that are no keys."""
 
@@ -76,7 +77,7 @@ def _explain_missing_section() -> str | None:
         section, dot, _ = key.partition(".")
         users = [mode.name for mode in modes.all_modes().values() if mode.uses(section)]
         if dot and 0 < len(users) < len(modes.all_modes()):
-            return f"{key}: this mode does not use it; {modes.used_by(users)}"
+            return f"{key}: mode={typed_mode() or DEFAULT_MODE} does not use it; {modes.used_by(users)}"
     return None
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from nst import schema, tracking
+from nst import modes, schema, tracking
 from nst.config import OPTIMIZERS
 from nst.errors import InputError
 from nst.images import samples
@@ -70,7 +70,8 @@ class PreviousRun:
         for key in (*machine, *typed):
             if key in MANY:
                 raise InputError(f"{self.where}: takes that run's own config; give single keys beside it, not {key}=")
-            if "." not in key or OmegaConf.select(config, key.rpartition(".")[0]) is not None:
+            section = key.rpartition(".")[0]
+            if not section or None not in (OmegaConf.select(config, section), OmegaConf.select(composed, section)):
                 OmegaConf.update(config, key, OmegaConf.select(composed, key), merge=False)
         assert isinstance(config, DictConfig)
         return config
@@ -111,12 +112,17 @@ def find(key: str, given: str) -> PreviousRun:
     path, where = Path(given).expanduser(), f"{key}={given}"
     if not path.exists():
         raise InputError(f"{where}: no such file or folder")
-    text = _read_text(path) if key == "rerun" and path.is_file() else None
-    folder = path if path.is_dir() else path.parent
-    record = normalized(text) if isinstance(text, dict) else read_record(folder)
+    folder, record = path if path.is_dir() else path.parent, _record_of(key, path)
     if not _is_record(record):
         raise InputError(f"{where}: holds no record of a run: expected its folder, or a result.png that nst wrote")
-    return PreviousRun(key, given, record, folder, path if text else folder / "result.png")
+    alone = path.is_file() and path.suffix == ".png" and key == "rerun"
+    return PreviousRun(key, given, record, folder, path if alone else folder / "result.png")
+
+
+def _record_of(key: str, path: Path) -> dict[str, Any]:
+    """The record in a picture, for rerun, or else in the folder that a path is or is in."""
+    text = _read_text(path) if key == "rerun" and path.is_file() else None
+    return normalized(text) if isinstance(text, dict) else read_record(path if path.is_dir() else path.parent)
 
 
 def present(config: dict[str, Any]) -> dict[str, Any]:
@@ -138,6 +144,16 @@ def present(config: dict[str, Any]) -> dict[str, Any]:
     return held
 
 
+def implied_mode(arguments: Sequence[str]) -> list[str]:
+    """For `resume=` or `rerun=` a run, `mode=` that run's: only then Hydra knows the sections that the mode has."""
+    given = {key: value for key, _, value in (argument.partition("=") for argument in arguments)}
+    for key in ("resume", "rerun"):
+        if given.get(key) and "mode" not in given and Path(given[key].strip("'")).expanduser().exists():
+            mode = (_record_of(key, Path(given[key].strip("'")).expanduser()).get("config") or {}).get("mode")
+            return [f"mode={mode}"] if isinstance(mode, str) and mode in modes.all_modes() else []
+    return []
+
+
 def sweep_arguments(arguments: Sequence[str]) -> list[str]:
     """For `resume=` a sweep's folder, the arguments that continue that sweep; other arguments as they are.
 
@@ -157,6 +173,9 @@ def sweep_arguments(arguments: Sequence[str]) -> list[str]:
         if not asked.multirun:
             break
         keys = [each for each in keys if not re.match(r"-|[+~]*hydra[./]", each) or HARMLESS.fullmatch(each)]
+        keys = [
+            f"{schema.RENAMED.get(key, key)}{equals}{value}" for key, equals, value in (k.partition("=") for k in keys)
+        ]
         others = [each for each in (*arguments[:number], *arguments[number + 1 :]) if each not in ("-m", "--multirun")]
         options = ["-m", *([f"--config-dir={asked.config_dir}"] if asked.config_dir else [])]
         return [*options, *keys, *others, f"hydra.sweep.dir={folder}"]

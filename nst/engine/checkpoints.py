@@ -24,7 +24,7 @@ def find_checkpoint(
     if not path.is_file():
         raise InputError(f"{where}: no such file")
     try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
+        saved = torch.load(path, map_location="cpu", weights_only=True, mmap=True)  # only looked into
         before, step, made_from = saved["config"], saved["progress"]["step"], saved["made_from"]
         saved["task"], saved["optimizer"], saved["rows"]
     except Exception:

@@ -46,9 +46,9 @@ def make_fabric(hardware: Hardware) -> Fabric:
             precision="bf16-mixed" if hardware.precision == "bfloat16" else "32-true",
         )
     except (MisconfigurationException, RuntimeError, ValueError) as error:
-        if hardware.accelerator == "gpu" and not torch.cuda.is_available():
+        if hardware.accelerator in ("gpu", "mps") and not devices.has(hardware.accelerator):
             raise InputError(
-                "trainer=gpu: torch finds no GPU on this machine; use trainer=auto or trainer=cpu"
+                f"trainer={hardware.accelerator}: torch finds none on this machine; use trainer=auto or trainer=cpu"
             ) from None
         raise InputError(f"trainer: {one_line(error)}") from None
     if hardware.precision == "tf32" and not devices.is_nvidia(fabric.device):

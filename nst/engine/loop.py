@@ -55,19 +55,15 @@ def optimize(task: Task, fabric: Fabric, reporter: Reporter | None, checkpoint: 
                 reporter.row(row | metrics, task.step, task.seconds)
             if task.step % reporter.schedule.image_every == 0 and task.step < task.report_steps[-1]:
                 reporter.show_picture(task.step, task.picture())
-            if reporter.save_is_due:
-                _save(task, fabric, reporter)
         stopping = _agree_to_stop(fabric, reporter, task.step)
+        if reporter and (stopping or reporter.save_is_due):
+            _save(task, fabric, reporter)
 
     finished = task.step >= task.report_steps[-1]
     if finished:
         task.end()
     if reporter:
-        if not finished and not reporter.stop.requested:
-            raise AssertionError("only rank 0 can stop a run")
         reporter.final({"step": task.step, "seconds": task.seconds} | task.finite(task.metrics()), task.picture())
-        if finished:
-            reporter.record.checkpoint.unlink(missing_ok=True)
     return outcome(task, finished)
 
 

@@ -1,7 +1,7 @@
 """What a run's work is, and how it reports: to the run's folder, to a tracker and to the terminal."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -97,7 +97,7 @@ class Reporter:
     @property
     def save_is_due(self) -> bool:
         """Whether to save a checkpoint now."""
-        return self.stop.requested or time.monotonic() - self._saved_at > self.schedule.checkpoint_seconds
+        return time.monotonic() - self._saved_at > self.schedule.checkpoint_seconds
 
     def saved(self) -> None:
         """A checkpoint was saved."""
@@ -118,12 +118,3 @@ class Reporter:
 
 Work = Callable[[Reporter], Outcome]
 """Work that takes no optimizer steps: a plain function. It may start in a folder that holds a part of its results."""
-
-
-def by_name(images: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
-    """role, role_2, … → image, for role → images."""
-    return {
-        role if number == 1 else f"{role}_{number}": image
-        for role, several in images.items()
-        for number, image in enumerate(several, 1)
-    }

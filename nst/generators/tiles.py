@@ -104,7 +104,7 @@ def _mean_and_variance(parts: Iterator[Tensor]) -> tuple[Tensor, Tensor]:
     """Mean and variance of each channel, (C) and (C), over (1, C, H, W) parts of one image; summed in float64."""
     moments: list[Tensor] = []
     for part in parts:
-        values = part.double()
+        values = part.cpu().double()  # MPS has no float64
         count = values.new_full((part.shape[1],), values[0, 0].numel())
         moments.append(torch.stack([count, values.sum((0, 2, 3)), values.square().sum((0, 2, 3))]))
     count, total, squares = torch.stack(moments).sum(0)

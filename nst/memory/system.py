@@ -10,6 +10,7 @@ from typing import Any
 import psutil
 import torch
 
+from nst import devices
 from nst.errors import InputError
 
 OUT_OF_MEMORY = ("can't allocate memory", "MPS backend out of memory")
@@ -26,9 +27,9 @@ def free_bytes(device: torch.device) -> float:
     For CUDA the GPU's free memory; for the CPU, and for MPS, which shares its memory, the machine's available memory
     within the limits of the container.
     """
-    if device.type == "cuda":
-        cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return torch.cuda.mem_get_info(device)[0] + cached
+    own = devices.free_bytes(device)
+    if own is not None:
+        return own
     if library := _glibc():
         library.malloc_trim(0)  # returns to the system what glibc kept after an earlier job
     return min([psutil.virtual_memory().available, *_control_groups()])

@@ -75,7 +75,8 @@ def refuse_unused(mode: Mode, given: list[str], others: list[Mode] | None = None
     for key in given:
         if not any(each.uses(key) for each in (mode, *(others or []))):
             users = [each.name for each in all_modes().values() if each.uses(key)]
-            raise InputError(f"{key}: mode={mode.name} does not use it; {used_by(users)}")
+            if users:  # else it is no key of ours: a config group of the user's own
+                raise InputError(f"{key}: mode={mode.name} does not use it; {used_by(users)}")
 
 
 def used_by(names: list[str]) -> str:

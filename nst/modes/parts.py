@@ -26,6 +26,9 @@ from nst.optim import MakeOptimizer, images_kept, make_optimizer
 from nst.record.files import CHECKPOINT
 from nst.session import Session
 
+SMALLER = "a smaller size"
+"""What needs less memory, where nothing more is known."""
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -55,7 +58,7 @@ class Experiment:
     """Lines for the user, before the run: where a decision differs from what was asked for."""
     plan: Plan | None = None
     """Strips and memory, where the pixels of an image are optimized."""
-    lighter: str = "a smaller size"
+    lighter: str = SMALLER
     """Keys and values that need less memory."""
     data: dict[str, Any] = field(default_factory=dict)
     """For the record: the images a network is trained on, or the generator that paints."""
@@ -171,14 +174,13 @@ def check_terms(setting: Setting) -> None:
         raise InputError(f"{'=0 '.join(weights)}=0: leaves mode={mode.name} nothing to minimize; give a weight above 0")
 
 
-def check_size(role: str, image: Tensor, backbone: Backbone) -> None:
-    """Raise InputError for an image that is too small for the deepest layer."""
+def check_size(name: str, image: Tensor, backbone: Backbone, raise_key: str) -> None:
+    """Raise InputError for an image too small for the deepest layer. raise_key: the key that makes it larger."""
     height, width = image.shape[2:]
     if min(height, width) < backbone.smallest_side:
-        key = {"style": "style_size", "crop": "data.size"}.get(role, "size")
         raise InputError(
-            f"the {role} is {width}×{height} pixels at this size, and {backbone.deepest} needs "
-            f"{backbone.smallest_side} a side: raise {key}, or ask for shallower layers"
+            f"the {name} is {width}×{height} pixels at this size, and {backbone.deepest} needs "
+            f"{backbone.smallest_side} a side: raise {raise_key}, or ask for shallower layers"
         )
 
 

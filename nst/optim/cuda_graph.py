@@ -5,6 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from nst import devices
+
 WARM_UP = 3
 """Calls before the capture, in which libraries choose their algorithms and optimizers create their state."""
 
@@ -24,7 +26,7 @@ class CudaGraph:
         self._graph: torch.cuda.CUDAGraph | None = None
 
     def __call__(self) -> Tensor:
-        if self._device.type != "cuda":
+        if not devices.is_nvidia(self._device):
             return self._function()
         self._calls += 1
         if self._calls <= WARM_UP:

@@ -29,9 +29,9 @@ class Record:
         self.shown_inputs: dict[str, Path] = {}
         """Role → the input as the run uses it, shown beside its pictures."""
         self._results: list[Path] = []
-        self.facts = {"status": "running"} | facts | {"versions": versions(), "git": git_state()}
         if not os.access(folder, os.W_OK):
             raise InputError(f"cannot write to {folder}")
+        self.facts = {"status": "running"} | facts | {"versions": versions(), "git": git_state()}
 
     def open(self, inputs: Mapping[str, Tensor]) -> None:
         """Write the first record.json, and the inputs (1, 3, H, W) as the run uses them, as inputs/ROLE.jpg."""
@@ -79,9 +79,12 @@ class Record:
         return [f"{name:8} {os.path.relpath(path)}" for name, path in named]
 
     def close(self, status: str, **facts: Any) -> None:
-        """Write the final record.json: status is finished, interrupted, diverged or failed."""
+        """Write the final record.json: status is finished, interrupted, diverged or failed. A finished run needs no
+        checkpoint any more."""
         self.facts |= {"status": status} | facts
         self._write_facts()
+        if status == "finished":
+            self.checkpoint.unlink(missing_ok=True)
 
     def _write_facts(self) -> None:
         write_whole(self.folder / "record.json", json.dumps(self.facts, indent=2).encode() + b"\n")

@@ -16,26 +16,9 @@ SHEET_LIMIT = 300_000
 """Most bytes of a published sheet."""
 FINDING = "## Finding\n"
 """The heading of the part that is written by hand."""
-REPORTED = (
-    "mode",
-    "content",
-    "style",
-    "init",
-    "content_layers",
-    "style_layers",
-    "content_weight",
-    "style_weight",
-    "tv_weight",
-    "style_loss.name",
-    "style_loss.normalize",
-    "size",
-    "scales",
-    "steps",
-    "seed",
-    "backbone.name",
-    "optimizer.name",
-)
-"""Keys whose values the README shows if they are the same in all runs."""
+METHOD = ("content_layers", "style_layers", "content_weight", "style_weight", "tv_weight")
+SETTINGS = ("size", "scales", "steps", "seed", "backbone.name", "optimizer.name")
+"""Keys whose values the README shows if they are the same in all runs, beside the mode, images and style loss."""
 
 
 def publish(sweep: Sweep, folder: Path) -> dict[str, Path]:
@@ -114,7 +97,8 @@ def _parts(text: str) -> dict[str, str]:
 def _same(sweep: Sweep) -> list[str]:
     """`size=256` for each key of REPORTED that was not swept and has the same value in all runs."""
     same = []
-    for key in REPORTED:
+    style_loss = dict.fromkeys(key for run in sweep.runs for key in run.settings if key.startswith("style_loss."))
+    for key in ("mode", *sweep.roles, *METHOD, *style_loss, *SETTINGS):
         values = {str(run.settings[key]) for run in sweep.runs if key in run.settings}
         if key not in sweep.keys and len(values) == 1 and values.isdisjoint({"None", "[]"}):
             run = next(run for run in sweep.runs if key in run.settings)

@@ -15,7 +15,7 @@ from nst.engine.task import Task
 from nst.errors import InputError
 from nst.files import locked
 from nst.memory.system import explaining_out_of_memory
-from nst.modes.parts import Experiment, Setting
+from nst.modes.parts import SMALLER, Experiment, Setting
 from nst.record.files import read_record
 from nst.runner.recorded import RecordedRun
 from nst.runner.request import Request
@@ -41,7 +41,7 @@ def execute(request: Request, session: Session) -> dict[str, Any]:
     if tracked and fabric.is_global_zero:
         tracking.prepare(config.tracking)
     devices.reset_peak_memory(fabric.device)
-    with explaining_out_of_memory(Experiment.lighter):
+    with explaining_out_of_memory(SMALLER):
         experiment = _build(Setting(config, mode, session, fabric.device, fabric.world_size))
     if not fabric.is_global_zero:
         return _follow(request, experiment, fabric)
@@ -58,8 +58,8 @@ def _hardware(request: Request) -> Hardware:
     trainer, mode = request.config.trainer, request.mode
     hardware = Hardware(trainer.accelerator.value, trainer.devices, trainer.num_nodes, trainer.precision.value)
     if hardware.several and not mode.several_processes:
-        able = modes.used_by([each.name for each in modes.all_modes().values() if each.several_processes])
-        raise InputError(f"mode={mode.name}: takes one process; several are {able}")
+        able = " and ".join(f"mode={each.name}" for each in modes.all_modes().values() if each.several_processes)
+        raise InputError(f"mode={mode.name}: takes one process; only {able} takes several")
     if hardware.precision != "float32" and not mode.optimizes:
         raise InputError(f"mode={mode.name}: takes float32; only modes that optimize take other precisions")
     if hardware.several and request.labels.sweep:

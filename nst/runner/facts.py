@@ -18,7 +18,8 @@ def first_facts(
 ) -> dict[str, Any]:
     """The first facts of a run's record. held: the record that the run's folder holds already, if it continues."""
     given = [getattr(request.config, role) for role in request.mode.needed]
-    names = [Path(image).stem for image in given if isinstance(image, str)]
+    images = [image for each in given for image in ([each] if isinstance(each, str) else each or [])]
+    names = [Path(image).stem for image in images]
     started = datetime.now(timezone.utc) - timedelta(seconds=time.perf_counter() - request.began)
     facts: dict[str, Any] = {
         "command": request.labels.command,

@@ -1,6 +1,8 @@
 """A run in its folder: its work, and the record of it."""
 
+import re
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ from nst import devices, tracking
 from nst.engine.loop import optimize, outcome
 from nst.engine.signals import StopRequest
 from nst.engine.task import Task
-from nst.engine.work import Outcome, Reporter, Schedule, by_name
+from nst.engine.work import Outcome, Reporter, Schedule
 from nst.errors import Diverged, one_line
 from nst.images.files import load
 from nst.memory.system import explaining_out_of_memory, free_bytes, keep_freed_memory
@@ -42,7 +44,6 @@ class RecordedRun:
         with self.session.timed("tracking"):
             tracker = tracking.start(request.config.tracking, self._described(), self.session)
         record.facts["tracker"] = self._tracker_facts(tracker)
-        record.open(by_name(self.experiment.originals))
         schedule = Schedule(request.config.tracking.image_every, request.config.trainer.checkpoint_seconds)
         reporter = Reporter(record, tracker, schedule, self.stop)
         timings: dict[str, Any] = {
@@ -52,11 +53,14 @@ class RecordedRun:
         keep_freed_memory()
         status, made = "failed", None
         try:
+            record.open(_by_name(self.experiment.originals))
             with self.stop.handling_signals(), explaining_out_of_memory(self.experiment.lighter):
                 made = self._work(reporter)
+            self._keep(made)
             status = "finished" if made.finished else "interrupted"
         except KeyboardInterrupt:
             status, made = "interrupted", self._so_far()
+            self._keep(made)
         except Diverged as error:
             status, record.facts["error"] = "diverged", one_line(error)
             raise
@@ -65,10 +69,12 @@ class RecordedRun:
             raise
         finally:
             reporter.close()
-            summary = self._close(status, made, timings)
+            summary = self._summary(status, made, timings)
             record.facts["tracker"] = self._tracker_facts(tracker)
-            record.close(status)
-            tracker.finish(summary, failed=status != "finished")
+            try:
+                record.close(status)
+            finally:
+                tracker.finish(summary, failed=status != "finished")
         self._say_after(tracker, summary)
         if status == "interrupted" or (self.stop.requested and request.labels.sweep):  # or in a job's last steps
             raise self.stop.error()
@@ -84,7 +90,12 @@ class RecordedRun:
                 reporter.final({"step": made.steps, "seconds": made.seconds}, made.picture)
             return made
         self.fabric.launch()
-        return optimize(work, self.fabric, reporter, self.start.checkpoint)
+        try:
+            return optimize(work, self.fabric, reporter, self.start.checkpoint)
+        except RuntimeError as error:
+            if self.fabric.world_size > 1 and re.search("gloo|nccl", str(error), re.IGNORECASE):
+                raise RuntimeError("another process of this run failed; its error is above") from None
+            raise
 
     def _so_far(self) -> Outcome | None:
         work = self.experiment.work
@@ -124,14 +135,16 @@ class RecordedRun:
         facts = tracker.facts()
         return None if facts is None else {"name": self.request.config.tracking.name} | facts
 
-    def _close(self, status: str, made: Outcome | None, timings: dict[str, Any]) -> dict[str, Any]:
-        """Write the results, and put what the run came to into the record. Returns the summary for the tracker."""
-        record = self.record
+    def _keep(self, made: Outcome | None) -> None:
+        """Write what was made."""
         if made:
-            record.add_results(made.picture, made.files)
+            self.record.add_results(made.picture, made.files)
             if data := self.experiment.data | dict(made.data):
-                record.facts["data"] = data
-        work = self.experiment.work
+                self.record.facts["data"] = data
+
+    def _summary(self, status: str, made: Outcome | None, timings: dict[str, Any]) -> dict[str, Any]:
+        """Put the losses and timings into the record. Returns them, with the status, for the tracker."""
+        work, record = self.experiment.work, self.record
         steps, seconds = (work.step, work.seconds) if isinstance(work, Task) else (0, 0.0)
         if made:
             steps, seconds = made.steps, made.seconds
@@ -162,3 +175,12 @@ def _likeness(result: Path, previous: Path) -> str:
         return f"of another size than {previous}"
     difference = 255 * float((pictures[0] - pictures[1]).abs().mean())
     return f"{previous}, {'bit for bit' if difference == 0 else f'but for {difference:.2g} of 255 levels on average'}"
+
+
+def _by_name(images: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+    """role, role_2, … → image, for role → images."""
+    return {
+        role if number == 1 else f"{role}_{number}": image
+        for role, several in images.items()
+        for number, image in enumerate(several, 1)
+    }

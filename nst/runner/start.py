@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nst.cli.previous import MACHINE
+from nst.cli.previous import MACHINE, present
 from nst.engine.checkpoints import find_checkpoint
 from nst.engine.task import Task
 from nst.errors import InputError
@@ -40,7 +40,7 @@ def look_into_folder(request: Request, experiment: Experiment) -> Start:
         where = previous.where if previous and request.in_its_folder else f"hydra.sweep.dir: {folder}"
         longer = request.in_its_folder and isinstance(experiment.work, Task)
         may_differ = (*MAY_DIFFER, *LENGTH) if longer else MAY_DIFFER
-        refuse_another(where, settings(held), request.plain_config() | experiment.decided, may_differ)
+        refuse_another(where, present(settings(held)), request.plain_config() | experiment.decided, may_differ)
         refuse_changed(where, held, _files(experiment))
         if held["status"] == "finished" and not request.labels.sweep:
             raise InputError(f"{where}: that run has finished; start one with more steps, or make it again: rerun=")

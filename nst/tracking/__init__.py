@@ -5,7 +5,8 @@ conf/tracking/NAME.yaml.
 Trouble with a tracker never blocks or fails a run.
 """
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,11 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from nst.config import Tracking
+from nst.errors import one_line
 from nst.registry import import_all
 from nst.session import Session
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -112,9 +116,41 @@ def prepare(options: Tracking) -> None:
 
 
 def start(options: Tracking, run: TrackedRun, session: Session) -> Tracker:
-    """Begin to track a run; without a tracker if the options say so."""
+    """Begin to track a run; without a tracker if the options say so. Raises InputError for options of no use."""
     choice = CHOICES[options.name if tracks(options) else "none"]
-    return choice.make(options, run, session)
+    return Guard(choice.make(options, run, session))
+
+
+class Guard(Tracker):
+    """A tracker whose trouble is reported once; from then on the run goes on without it."""
+
+    def __init__(self, guarded: Tracker) -> None:
+        self._guarded, self._broken = guarded, False
+        self._facts = guarded.facts()
+
+    def log(self, step: int, metrics: Mapping[str, float], images: Mapping[str, Path] | None = None) -> None:
+        self._try(lambda: self._guarded.log(step, metrics, images))
+
+    def log_report(self, sheet: Path, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        self._try(lambda: self._guarded.log_report(sheet, columns, rows))
+
+    def finish(self, summary: Mapping[str, Any], failed: bool = False) -> None:
+        self._try(lambda: self._guarded.finish(summary, failed))
+
+    def facts(self) -> dict[str, Any] | None:
+        return self._facts
+
+    def how_to_browse(self) -> list[str]:
+        return [] if self._broken else self._guarded.how_to_browse()
+
+    def _try(self, call: Callable[[], None]) -> None:
+        if self._broken:
+            return
+        try:
+            call()
+        except Exception as error:
+            self._broken = True
+            log.warning("the tracker failed (%s); the run goes on without it", one_line(error))
 
 
 def from_record(section: Mapping[str, Any]) -> Tracking:

@@ -2,7 +2,6 @@
 
 import io
 import os
-import resource
 import struct
 import subprocess
 import sys
@@ -48,7 +47,7 @@ REFUSED = [
     ("checkpoint=foo", "used by mode=export, mode=stylize"),
     ("tile=64", "used by mode=stylize"),
     ("epochs=3", "used by mode=train"),
-    ("data.dir=photos", "data.dir: this mode does not use it; used by mode=train"),
+    ("data.dir=photos", "data.dir: mode=transfer does not use it; used by mode=train"),
     ("distill.photos=photos", "used by mode=distill"),
     ("mode=export content=chelsea", "content: mode=export does not use it"),
     ("mode=train init=noise", "init: mode=train does not use it"),
@@ -285,6 +284,7 @@ def test_an_output_folder_that_is_a_file(nst: Door, tmp_path: Path) -> None:
 
 
 def test_a_full_disk_leaves_no_half_files(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource", reason="Windows has no limits of a process")
     command = [sys.executable, "-m", "nst.run", *SMALL, "steps=400", "hydra.run.dir=run"]
 
     def limit() -> None:

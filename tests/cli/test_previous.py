@@ -102,6 +102,41 @@ def test_a_picture_is_made_again_from_its_own_text(nst: Door, photo: Path, tmp_p
     )
 
 
+def test_a_training_is_taken_up_with_its_own_sections(nst: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = ("generator.width=4", "generator.blocks=0", "data.size=32", "data.workers=0", "tracking=none")
+    asked = ("mode=train", *small, "steps=4", "style_layers=[conv_1]", "tracking.loss_every=2")
+    whole = nst(*asked, "hydra.run.dir=whole")
+    assert whole.status == 0, whole.err
+    stop_at(2, monkeypatch)
+    assert nst(*asked, "hydra.run.dir=half", "trainer.checkpoint_seconds=1e-6").status == 130
+    resumed = nst("resume=half", "hydra.run.dir=half")
+    assert resumed.status == 0, resumed.err
+    generators = [Path(folder, "generator.safetensors").read_bytes() for folder in ("half", "whole")]
+    assert generators[0] == generators[1]
+    again = nst("rerun=whole", "tracking=none", "hydra.run.dir=again")
+    assert again.status == 0, again.err
+    assert "bit for bit" in again.out
+    varied = nst("rerun=whole", "data.batch=2", "tracking=none", "hydra.run.dir=varied")
+    assert varied.status == 0, varied.err
+    assert json.loads(Path("varied/record.json").read_text())["config"]["data"]["batch"] == 2
+
+
+def test_a_record_with_old_names_is_made_again(nst: Door) -> None:
+    first = nst(*SMALL, "init=noise", "scales=1", "style_loss.normalize=hw")
+    record = first.record
+    config = record["config"] | {"levels": 1, "alpha": "white", "minimise": "total", "style_loss": {"gram": "hw"}}
+    for name in ("scales", "background", "optimized_metric"):
+        del config[name]
+    config["optimizer"] = {"name": "lbfgs", "lr": 1.0, "history": 10}
+    config["trainer"]["processes"] = config["trainer"].pop("devices")
+    old = {"config": config, "inputs": {role: files[0] for role, files in record["inputs"].items()}}
+    del record["decided"], record["roles"]
+    (first.folder / "record.json").write_text(json.dumps(record | old))
+    again = nst(f"rerun={first.folder}", "tracking=none")
+    assert again.status == 0, again.err
+    assert "bit for bit" in again.out
+
+
 def test_what_differs_from_the_machine_of_then_is_said(nst: Door) -> None:
     first = nst(*SMALL)
     record = first.record

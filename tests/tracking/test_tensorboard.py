@@ -51,3 +51,16 @@ def test_it_is_said_what_to_install(nst: Door, monkeypatch: pytest.MonkeyPatch, 
     assert result.status == 2
     assert "pip install -e '.[tensorboard]'" in result.err
     assert not list(tmp_path.iterdir())
+
+
+def test_trouble_with_a_tracker_does_not_fail_a_run(nst: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    from nst.tracking.tensorboard import TensorBoardTracker
+
+    def broken(*_: object) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(TensorBoardTracker, "log", broken)
+    result = nst(*TRACKED)
+    assert result.status == 0, result.err
+    assert (result.out + result.err).count("the tracker failed (OSError: no space left)") == 1
+    assert result.record["status"] == "finished"

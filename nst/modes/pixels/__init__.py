@@ -26,7 +26,7 @@ MODES = [
         "reconstruct",
         "show what the content layers keep of the content (Mahendran & Vedaldi 2015)",
         BUILD,
-        CONTENT | IMAGE | {"style", "style_size"},  # init=style starts from a style
+        CONTENT | IMAGE | {"style"},  # init=style starts from a style
         roles={"content": ("content",), "init": ("init",), "style": ("style",)},
         needed=("content",),
         terms=("content",),

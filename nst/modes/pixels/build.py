@@ -92,10 +92,13 @@ def build(setting: Setting) -> Experiment:
 
 def _paths(setting: Setting) -> dict[str, list[Path]]:
     """Role → image files: of the terms' targets, and of the image to start from."""
-    init = setting.config.init
-    paths = input_paths(setting, {*setting.mode.terms, init} - {"init"})
-    if init != "noise" and init not in setting.mode.roles:
-        paths["init"] = [_init_path(init)]
+    config, mode = setting.config, setting.mode
+    for role in {"content", "style"} - {*mode.terms, config.init}:
+        if getattr(config, role) is not None:
+            raise InputError(f"{role}={getattr(config, role)}: mode={mode.name} uses it only with init={role}")
+    paths = input_paths(setting, {*mode.terms, config.init} & {"content", "style"})
+    if config.init not in ("noise", "content", "style"):
+        paths["init"] = [_init_path(config.init)]
     return paths
 
 
@@ -106,7 +109,7 @@ def _scenes(setting: Setting, method: Method, paths: dict[str, list[Path]]) -> t
     finest = scenes[0]
     for role, several in {**finest.images, "image": [finest.canvas]}.items():
         for image in several:
-            check_size(role, image, method.backbone)
+            check_size(role, image, method.backbone, raise_key="style_size" if role == "style" else "size")
     asked = config.scales or (2 if max(finest.canvas.shape) >= 2 * SMALLEST_SCALE else 1)
     why = f"there are {config.steps} steps"
     while len(scenes) < min(asked, config.steps):

@@ -54,8 +54,8 @@ def build(setting: Setting) -> Experiment:
     method, shared = method_of(setting), Shared(setting.session)
     shown = _readable(held_out, data.size).to(setting.device)
     for image in map(shared.image, reads):
-        check_size("style", image, method.backbone)
-    check_size("crop", shown, method.backbone)
+        check_size("style", image, method.backbone, raise_key="style_size")
+    check_size("crop", shown, method.backbone, raise_key="data.size")
     targets = shared.style(method.network, reads, method.style_layers, method.loss)
     style_facts = [file_facts(path) for path in styles]
     task = Train(
