@@ -25,6 +25,21 @@ def optimize(task: Task, fabric: Fabric, reporter: Reporter | None, checkpoint: 
     reporter: of rank 0; the other ranks have none. Raises Diverged, and InputError for a checkpoint that does not fit
     or a disk that is full.
     """
+    _begin(task, fabric, reporter, checkpoint)
+    try:
+        _take_steps(task, fabric, reporter)
+    finally:
+        task.close()
+    finished = task.step >= task.report_steps[-1]
+    if finished:
+        task.end()
+    if reporter:
+        reporter.final({"step": task.step, "seconds": task.seconds} | task.finite(task.metrics()), task.picture())
+    return outcome(task, finished)
+
+
+def _begin(task: Task, fabric: Fabric, reporter: Reporter | None, checkpoint: Path | None) -> None:
+    """Put the task on its device, and into the state of the checkpoint."""
     fabric.to_device(task)
     saved = fabric.load(checkpoint, weights_only=True) if checkpoint else None
     if saved:
@@ -40,6 +55,9 @@ def optimize(task: Task, fabric: Fabric, reporter: Reporter | None, checkpoint: 
     with mixed_precision(fabric):
         task.start()
 
+
+def _take_steps(task: Task, fabric: Fabric, reporter: Reporter | None) -> None:
+    """Take chunks of steps until the last one, or until the user asks to stop."""
     clock = time.perf_counter() - task.seconds
     stopping = False
     while task.step < task.report_steps[-1] and not stopping:
@@ -58,13 +76,6 @@ def optimize(task: Task, fabric: Fabric, reporter: Reporter | None, checkpoint: 
         stopping = _agree_to_stop(fabric, reporter, task.step)
         if reporter and (stopping or reporter.save_is_due):
             _save(task, fabric, reporter)
-
-    finished = task.step >= task.report_steps[-1]
-    if finished:
-        task.end()
-    if reporter:
-        reporter.final({"step": task.step, "seconds": task.seconds} | task.finite(task.metrics()), task.picture())
-    return outcome(task, finished)
 
 
 def outcome(task: Task, finished: bool) -> Outcome:

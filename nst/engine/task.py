@@ -64,6 +64,9 @@ class Task(LightningModule):
     def end(self) -> None:
         """Called once on every rank, after the last step."""
 
+    def close(self) -> None:
+        """Called once after the steps, also when an error ended them: release what only steps need."""
+
     def metrics(self) -> Mapping[str, float]:
         """Metrics by name, as they are now; `loss/…` are kept in the record."""
         return {}

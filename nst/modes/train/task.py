@@ -149,6 +149,10 @@ class Train(Task):
     def _content(self, images: Tensor) -> Targets:
         return content_targets(self.objective.backbone, images, self.content_layers)
 
+    def close(self) -> None:
+        # ends the processes that read images; left to the garbage collector, each of them takes five seconds to end
+        self._batches = iter(())
+
     def end(self) -> None:
         self.unreadable = self._reduce(self.unreadable.float(), reduce_op="sum") > 0
 
