@@ -65,36 +65,54 @@ def test_the_guide_has_an_example_of_each_kind() -> None:
     assert list(EXAMPLES) == ["A style loss", "A backbone", "A mode", "A tracker"]
 
 
-@pytest.mark.parametrize("title", EXAMPLES)
-def test_an_example_runs(title: str, tmp_path: Path) -> None:
+RUN_ALL = """
+import json, sys
+from nst.run import main
+for words in json.load(sys.stdin):
+    sys.argv = ["nst", *words]
+    try:
+        main()
+    except SystemExit as ended:
+        if ended.code:
+            raise
+"""
+
+
+def test_the_examples_run_together(tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     for name in ("nst", "conf"):
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", copy)
-    written = [write(copy, text) for language, text in EXAMPLES[title] if language != "sh"]
-    (command,) = (shlex.split(text) for language, text in EXAMPLES[title] if language == "sh")
-    if title == "A backbone":
-        write_alexnet(tmp_path / "alexnet.pth")
-    tracked = [] if "tracking=jsonl" in command else ["tracking=none"]
-    done = call(*command[1:], *tracked, "hydra.run.dir=run", PYTHONPATH=str(copy))
+    blocks = [block for example in EXAMPLES.values() for block in example]
+    written = [write(copy, text) for language, text in blocks if language != "sh"]
+    commands = [shlex.split(text)[3:] for language, text in blocks if language == "sh"]
+    write_alexnet(tmp_path / "alexnet.pth")
+    # one process for all: importing torch takes most of the time
+    asked = [
+        [*words, *([] if "tracking=jsonl" in words else ["tracking=none"]), f"hydra.run.dir=run{place}"]
+        for place, words in enumerate(commands)
+    ]
+    done = call("-c", RUN_ALL, given=json.dumps(asked), PYTHONPATH=str(copy))
     assert done.returncode == 0, done.stdout + done.stderr
-    record = json.loads((tmp_path / "run" / "record.json").read_text())
-    assert record["status"] == "finished"
-    chosen, _, name = command[3].partition("=")
-    assert name in (record["config"][chosen], dict_of(record["config"][chosen]).get("name"))
-    assert (tmp_path / "run" / "result.png").exists()
-    if title == "A tracker":
-        steps = [json.loads(line)["step"] for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
-        assert (steps, record["tracker"]["name"]) == ([0, 2], "jsonl")
+    for place, words in enumerate(commands):
+        record = json.loads((tmp_path / f"run{place}" / "record.json").read_text())
+        assert record["status"] == "finished"
+        chosen, _, name = words[0].partition("=")
+        assert name in (record["config"][chosen], dict_of(record["config"][chosen]).get("name"))
+        assert (tmp_path / f"run{place}" / "result.png").exists()
+    steps = [json.loads(line)["step"] for line in (tmp_path / "run3" / "metrics.jsonl").read_text().splitlines()]
+    assert (steps, record["tracker"]["name"]) == ([0, 2], "jsonl")
     modules = [str(path) for path in written if path.suffix == ".py"]
     for check in (("check",), ("format", "--check")):
         linted = call("-m", "ruff", *check, "--no-cache", *modules)
         assert linted.returncode == 0, linted.stdout + linted.stderr
 
 
-def call(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+def call(*arguments: str, given: str = "", **environment: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | environment)
+    return subprocess.run(
+        command, input=given, capture_output=True, text=True, check=False, env=os.environ | environment
+    )
 
 
 def dict_of(value: Any) -> dict[str, Any]:
