@@ -13,6 +13,9 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from nst import devices
 from nst.errors import InputError, one_line
 
+LIGHTNING = ("lightning_fabric", "pytorch_lightning")
+"""Packages that announce device and precision, which the record holds; importing them sets their level to INFO."""
+
 
 @dataclass(frozen=True)
 class Hardware:
@@ -31,10 +34,7 @@ class Hardware:
 
 def make_fabric(hardware: Hardware) -> Fabric:
     """Raises InputError for what this machine does not have. The processes start with `Fabric.launch`."""
-    for package in (
-        "lightning_fabric",
-        "pytorch_lightning",
-    ):  # they announce what the record says; INFO is their default
+    for package in LIGHTNING:
         logging.getLogger(package).setLevel(logging.WARNING)
     try:
         fabric = Fabric(
