@@ -173,7 +173,7 @@ class Tracking(Section):
 class Config(Section):
     mode: str = key(MISSING, "what the run does; set by the group")
     content: str | None = key("chelsea", "content image: a path, or the name of a sample")
-    style: str | None = key("swirl", "style image: a path, or the name of a sample")
+    style: Any = key("swirl", "style image: a path, or the name of a sample; or a list of them, matched together")
     pair: list[str] | None = key(
         None, "[content,style], in place of both: a sweep over pairs is then a list, not a product"
     )

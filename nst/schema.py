@@ -144,8 +144,19 @@ def resolve(config: Config, given: Collection[str]) -> Config:
                 raise InputError(f"{pair}: sets the {role} already; leave out {role}=, or the pair with pair=null")
         for role, image in zip(roles, config.pair, strict=True):
             setattr(config, role, image)
+    for role in {role for roles in modes.get(config.mode).roles.values() for role in roles}:
+        setattr(config, role, _images(role, getattr(config, role)))
     config.freeze()
     return config
+
+
+def _images(role: str, given: Any) -> Any:
+    """An image role's value: one name, several, or none. Raises InputError for anything else."""
+    if isinstance(given, list) and given and all(isinstance(each, str | int | float) for each in given):
+        return [str(each) for each in given]
+    if isinstance(given, list | dict):
+        raise InputError(f"{role}={given}: must be an image, or a list of images such as [swirl,waves]")
+    return None if given is None else str(given)
 
 
 def _numbers(config: Any, prefix: str = "") -> Iterator[tuple[str, float, Any]]:

@@ -100,11 +100,13 @@ class PreviousRun:
         held = present(settings(self.record))
         for role, files in self.record["inputs"].items():
             if files and role in config and config[role] == held.get(role):
-                try:
-                    samples.find(role, config[role])
-                except InputError:
-                    gone = f"its {role}, {files[0]['path']}, is gone; put it back, or give another with {role}="
-                    raise InputError(f"{self.where}: {gone}") from None
+                names = config[role] if OmegaConf.is_list(config[role]) else [config[role]]
+                for name, file in zip(names, files, strict=False):
+                    try:
+                        samples.find(role, name)
+                    except InputError:
+                        gone = f"its {role}, {file['path']}, is gone; put it back, or give another with {role}="
+                        raise InputError(f"{self.where}: {gone}") from None
 
 
 def find(key: str, given: str) -> PreviousRun:

@@ -148,6 +148,11 @@ def optimizer_of(config: Config) -> tuple[MakeOptimizer, int]:
     return make_optimizer(name, options), images_kept(name, options)
 
 
+def names_of(given: str | list[str]) -> list[str]:
+    """A role's images, of which the config gives one or a list."""
+    return [given] if isinstance(given, str) else given
+
+
 def input_paths(setting: Setting, roles: Collection[str]) -> dict[str, list[Path]]:
     """Role → image files, for those of `roles` that the mode has and the config gives.
 
@@ -159,7 +164,7 @@ def input_paths(setting: Setting, roles: Collection[str]) -> dict[str, list[Path
         if given is None and role in setting.mode.needed:
             raise InputError(f"mode={setting.mode.name} needs {role}=: a path or the name of a sample")
         if given is not None and role in roles:
-            paths[role] = [samples.find(role, name) for name in ([given] if isinstance(given, str) else given)]
+            paths[role] = [samples.find(role, name) for name in names_of(given)]
     return paths
 
 

@@ -93,3 +93,18 @@ def test_a_style_loss_must_be_chosen(nst: Door) -> None:
     result = nst("~style_loss", *SMALL)
     assert result.status == 2
     assert "choose one with style_loss=NAME; there are gram, moments" in result.err
+
+
+def test_several_styles_are_one_statistic_and_listed_everywhere(nst: Door) -> None:
+    several = nst(*SMALL, "style=[swirl,waves]")
+    assert several.status == 0, several.err
+    assert [Path(file["path"]).stem for file in several.record["inputs"]["style"]] == ["swirl", "waves"]
+    assert {path.name for path in (several.folder / "inputs").iterdir()} == {"content.jpg", "style.jpg", "style_2.jpg"}
+    losses = [nst(*SMALL, f"style={style}", "steps=1").rows()[0]["loss/style"] for style in ("swirl", "waves")]
+    assert several.rows()[0]["loss/style"] not in losses
+    twice = nst(*SMALL, "style=[swirl,swirl]", "steps=1")  # an image twice has the statistic of the image
+    assert twice.rows()[0]["loss/style"] == pytest.approx(losses[0], rel=1e-4)
+    again = nst(f"rerun={several.folder}", "tracking=none")
+    assert "bit for bit" in again.out
+    assert "must be an image, or a list of images" in nst(*SMALL, "style=[]").err
+    assert "content: " in nst(*SMALL, "content=[chelsea,coffee]").err
