@@ -74,9 +74,8 @@ def explain(error: BaseException) -> str | None:
 def _explain_missing_section() -> str | None:
     """A typed key is inside a section that is null in this mode: all that OmegaConf tells is that something is."""
     for key in typed_keys():
-        section, dot, _ = key.partition(".")
-        users = [mode.name for mode in modes.all_modes().values() if mode.uses(section)]
-        if dot and 0 < len(users) < len(modes.all_modes()):
+        users = modes.users_of(key)
+        if "." in key and 0 < len(users) < len(modes.all_modes()):
             return f"{key}: mode={typed_mode() or DEFAULT_MODE} does not use it; {modes.used_by(users)}"
     return None
 

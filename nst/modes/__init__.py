@@ -72,11 +72,16 @@ def refuse_unused(mode: Mode, given: list[str], others: list[Mode] | None = None
 
     others: the further modes of a sweep over modes.
     """
+    swept = {each.name for each in (mode, *(others or []))}
     for key in given:
-        if not any(each.uses(key) for each in (mode, *(others or []))):
-            users = [each.name for each in all_modes().values() if each.uses(key)]
-            if users:  # else it is no key of ours: a config group of the user's own
-                raise InputError(f"{key}: mode={mode.name} does not use it; {used_by(users)}")
+        users = users_of(key)
+        if users and swept.isdisjoint(users):  # without users it is no key of ours: a config group of the user's own
+            raise InputError(f"{key}: mode={mode.name} does not use it; {used_by(users)}")
+
+
+def users_of(key: str) -> list[str]:
+    """The names of the modes that use a key."""
+    return [mode.name for mode in all_modes().values() if mode.uses(key)]
 
 
 def used_by(names: list[str]) -> str:

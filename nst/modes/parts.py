@@ -80,11 +80,9 @@ class Method:
     loss: StyleLoss
     weights: Mapping[str, float]
 
-    def objective(
-        self, content: Targets, style: Targets, strips: Sequence[Strip] = WHOLE, backbone: Features | None = None
-    ) -> Objective:
-        """What is minimized, against these targets, for an image in strips. backbone: another than the method's own."""
-        return make_objective(backbone or self.backbone, (content, style), self.loss, self.weights, strips)
+    def objective(self, content: Targets, style: Targets, strips: Sequence[Strip] = WHOLE) -> Objective:
+        """What is minimized, against these targets, for an image in strips."""
+        return make_objective(self.backbone, (content, style), self.loss, self.weights, strips)
 
     @property
     def decided(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from nst import devices
-from nst.modes.parts import Experiment
+from nst.modes.parts import Experiment, names_of
 from nst.runner.request import Request
 
 
@@ -18,8 +18,7 @@ def first_facts(
 ) -> dict[str, Any]:
     """The first facts of a run's record. held: the record that the run's folder holds already, if it continues."""
     given = [getattr(request.config, role) for role in request.mode.needed]
-    images = [image for each in given for image in ([each] if isinstance(each, str) else each or [])]
-    names = [Path(image).stem for image in images]
+    names = [Path(image).stem for each in given if each for image in names_of(each)]
     started = datetime.now(timezone.utc) - timedelta(seconds=time.perf_counter() - request.began)
     facts: dict[str, Any] = {
         "command": request.labels.command,
