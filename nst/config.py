@@ -60,6 +60,17 @@ class Padding(Enum):
     replicate = "replicate"
 
 
+class BackboneScale(Enum):
+    """The scale of the backbone's features.
+
+    unit: each layer is divided by its mean activation over photographs (Gatys 2016), so that loss weights mean the
+    same for every backbone.
+    """
+
+    unit = "unit"
+    as_trained = "as_trained"
+
+
 class Colors(Enum):
     """Whose colors a stylized image has."""
 
@@ -105,6 +116,9 @@ class Backbone(Section):
     weights: str | None = key(None, "a .pth or .safetensors file; null: the embedded or torchvision's official one")
     pooling: Pooling = key(Pooling.max, "max as trained, or avg (Gatys 2016)")
     padding: Padding = key(Padding.zeros, "zeros as VGG was trained, reflect or replicate")
+    scale: BackboneScale = key(
+        BackboneScale.unit, "unit: each layer has mean activation 1, so weights mean the same everywhere; or as_trained"
+    )
 
 
 @dataclass
@@ -179,12 +193,16 @@ class Config(Section):
     )
     content_layers: list[str] = key([], "layers whose features are kept")
     style_layers: list[str] = key([], "layers whose style statistics are matched")
+    style_layer_weights: Any = key(
+        "positions", "weights of the style layers: a list, or positions (1/stride²: 256:64:16:4:1); null: equal"
+    )
     content_weight: float = key(1.0, "factor of the content loss", at_least=0)
     style_weight: float = key(1e6, "factor of the style loss", at_least=0)
     tv_weight: float = key(5.0, "factor of the total variation, which removes pixel noise", at_least=0)
     range_weight: float = key(
         10.0, "factor of the penalty that keeps pixels near [0, 1]; 0: only clamp them at the end", at_least=0
     )
+    content_loss: str = key("features", "how contents are compared: features, or self_similarity (STROTSS)")
     style_loss: dict[str, Any] = key({}, "how styles are compared; the group's file explains its keys")
     init: str = key("content", "the image to start from: noise, content, style or a path")
     steps: int = key(100, "optimizer steps", at_least=1, at_most=1_000_000)
@@ -192,11 +210,22 @@ class Config(Section):
     size: int | None = key(384, "longest side of the result, pixels; null: the image's own", at_least=1, at_most=16384)
     scales: int | None = key(
         None,
-        "start small and double the size: the number of sizes, with equal shares of the steps; more give larger "
-        "strokes; "
-        "null: 2, or 1 if the smaller size would be under 192 px",
+        "number of sizes, from coarse to fine; more give larger strokes; null: as many as smallest_scale allows",
         at_least=1,
-        at_most=8,
+        at_most=16,
+    )
+    scale_factor: float = key(2.0, "growth from one scale to the next: 2, or 1.41421356 for √2", above=1, at_most=4)
+    smallest_scale: int = key(192, "longest side of the smallest size, pixels, if scales is null", at_least=1)
+    scale_steps: list[float] | None = key(
+        None,
+        "the scales' shares of the steps, from coarse to fine; further scales have the last one: [2,1] is 2:1:1 with "
+        "three; null: equal",
+    )
+    average: float = key(
+        0.0,
+        "decay of an average of the pixels over the steps, which is then the result; 0: off",
+        at_least=0,
+        at_most=0.9999,
     )
     strip: int | None = key(
         None,
@@ -205,7 +234,10 @@ class Config(Section):
         at_least=LEAST_STRIP,
     )
     style_size: int | None = key(
-        None, "longest side of the style image, pixels; null: the same as size", at_least=1, at_most=16384
+        None, "longest side of the style image, pixels; null: as style_scale says", at_least=1, at_most=16384
+    )
+    style_scale: float = key(
+        1.0, "longest side of the style image, in units of the result's; larger: larger strokes", above=0, at_most=8
     )
     background: str = key("white", "color behind transparent images: a name or #rrggbb")
     seed: int = key(0, "seed of everything random", at_least=0, at_most=2**32 - 1)

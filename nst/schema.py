@@ -18,7 +18,7 @@ from nst.modes import Mode
 HERE = Path(__file__).resolve().parent
 CONF = next(folder for folder in (HERE.parent / "conf", HERE / "conf") if (folder / "config.yaml").is_file())
 """The checkout's conf/ if there is one, else the copy inside the wheel."""
-OPTION = re.compile(r"(?P<name>\w+): (?P<default>[^#]+?) +# (?P<meaning>.+)")
+OPTION = re.compile(r" *(?P<name>\w+): (?P<default>[^#]+?) +# (?P<meaning>.+)")
 """A key and its meaning in a YAML file of a group whose options the schema does not have."""
 RENAMED = {
     "levels": "scales",

@@ -2,6 +2,6 @@
 
 from nst.backbones.backbone import Backbone
 from nst.backbones.networks import NETWORKS
-from nst.backbones.normalized import NormalizedBackbone
+from nst.backbones.scale import NormalizedBackbone
 
 __all__ = ["NETWORKS", "Backbone", "NormalizedBackbone"]

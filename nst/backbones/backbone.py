@@ -1,6 +1,7 @@
 """A frozen network, built only as deep as the deepest requested layer."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from itertools import count
 
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 
 from nst.backbones.layers import resolve
 from nst.backbones.networks import architecture
+from nst.backbones.scale import fold, mean_activations, multiply
 from nst.backbones.weights import find, read
 from nst.errors import InputError
 from nst.memory.strips import ReceptiveField
@@ -43,14 +45,20 @@ class Backbone(nn.Module):
         self._name, self._available = name, tuple(network.reads)
         self.layers = self.canonical(layers)
         self._reads = {layer: network.reads[layer] for layer in self.layers}
+        self.mean_activations: dict[str, float] = {}
+        """Layer → the mean activation that it was divided by; empty: it is as trained."""
+        self._factors: dict[str, float] = {}
         self.features = network.features[: max(self._reads.values(), default=-1) + 1]
         self.taps = nn.ModuleDict({layer: network.taps[layer] for layer in self.layers if layer in network.taps})
         for index, module in enumerate(self.features):
             if isinstance(module, nn.ReLU):
                 # an in-place ReLU (torchvision's default) would overwrite the convolution's output, which is read, too
                 module.inplace = index - 1 not in self._reads.values()
-            if isinstance(module, nn.MaxPool2d) and pooling == "avg":
-                self.features[index] = nn.AvgPool2d(module.kernel_size, module.stride, ceil_mode=module.ceil_mode)
+            if isinstance(module, nn.MaxPool2d):
+                # else an odd last row is dropped: deep layers would not see it, and the style had it to itself
+                module.ceil_mode = True
+                if pooling == "avg":
+                    self.features[index] = nn.AvgPool2d(module.kernel_size, module.stride, ceil_mode=True)
         for module in self.features.modules():
             if isinstance(module, nn.Conv2d) and module.padding != (0, 0):
                 module.padding_mode = padding  # type: ignore[assignment]
@@ -58,11 +66,34 @@ class Backbone(nn.Module):
         self.register_buffer("std", torch.tensor(IMAGENET_STD)[:, None, None], persistent=False)
         self.receptive_fields = self._receptive_fields()
         """Layer → the receptive field of its features, in rows of the image."""
-        self.smallest_side = next(side for side in count(1) if self._fits(side))
+        stride = max((field.stride for field in self.receptive_fields.values()), default=1)
+        self.smallest_side = next(side for side in count(stride) if self._fits(side))
         """Side, in pixels, of the smallest square image that the deepest layer can be computed for."""
         self.weights = find(name, weights)
         self._load()
         self.to(memory_format=torch.channels_last).requires_grad_(False).eval()
+
+    def to_unit_scale(self, photographs: Sequence[Tensor]) -> None:
+        """Divide each layer by its mean absolute activation over photographs (Gatys et al. 2016, section 2).
+
+        It is folded into the weights; only where layers share a convolution, all but one are multiplied in each pass.
+        photographs: (1, 3, H, W) each, RGB in [0, 1], on the backbone's device; at least one.
+        Raises InputError for a layer whose mean activation is 0 or not finite.
+        """
+        # as a record shows them, so that a picture can be made from its record
+        means = {layer: float(f"{mean:.6g}") for layer, mean in mean_activations(self, photographs).items()}
+        for layer, mean in means.items():
+            if not (math.isfinite(mean) and mean > 0):
+                raise InputError(
+                    f"backbone.scale=unit: {layer} has mean activation {mean:g} with {self.weights}, expected a finite "
+                    "one above 0; take other layers or weights, or backbone.scale=as_trained"
+                )
+        factors = {layer: 1 / mean for layer, mean in means.items()}
+        remaining = fold(self.features, self._reads, factors)
+        for layer, tap in self.taps.items():
+            multiply(tap, remaining.pop(layer), factors[layer])
+        self.mean_activations = means
+        self._factors = {layer: factor for layer, factor in remaining.items() if factor != 1}
 
     def canonical(self, layers: Iterable[str]) -> list[str]:
         """Canonical names of layers of this network, in the given order. Raises InputError for an unknown layer."""
@@ -87,10 +118,11 @@ class Backbone(nn.Module):
             x = module(x)
             if index in self._reads.values():
                 outputs[index] = x
-        return {
+        features = {
             layer: self.taps[layer](outputs[index]) if layer in self.taps else outputs[index]
             for layer, index in self._reads.items()
         }
+        return features | {layer: features[layer] * factor for layer, factor in self._factors.items()}
 
     def _receptive_fields(self) -> dict[str, ReceptiveField]:
         field, fields = ReceptiveField(), {}

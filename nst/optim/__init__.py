@@ -4,21 +4,15 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
-import torch
 from torch import nn
-from torch.optim import Optimizer
 
+from nst.optim.adam import Adam
+from nst.optim.base import ImageOptimizer
 from nst.optim.lbfgs import LBFGS
 
-MakeOptimizer = Callable[[Iterable[nn.Parameter]], Optimizer]
+MakeOptimizer = Callable[[Iterable[nn.Parameter]], ImageOptimizer]
 """Parameters → their optimizer."""
-
-
-def _adam(parameters: Iterable[nn.Parameter], lr: float, beta1: float, beta2: float) -> Optimizer:
-    return torch.optim.Adam(parameters, lr=lr, betas=(beta1, beta2))
-
-
-OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {"lbfgs": LBFGS, "adam": _adam}
+OPTIMIZERS: dict[str, Callable[..., ImageOptimizer]] = {"lbfgs": LBFGS, "adam": Adam}
 
 
 def make_optimizer(name: str, options: Mapping[str, Any]) -> MakeOptimizer:

@@ -16,17 +16,18 @@ class CudaGraph:
 
     On a large GPU, launching the thousand kernels of a step one by one takes the CPU longer than the GPU needs to
     compute them. On other devices the function is simply called.
-    The function must read and write the same tensors in every call, and must not synchronize the device. The tensor
-    it returns is overwritten by the next call.
+    The function must read and write the same tensors in every call. If it synchronizes the device, it is not
+    capturable, and is called. The tensor it returns is overwritten by the next call.
     """
 
-    def __init__(self, function: Callable[[], Tensor], device: torch.device) -> None:
+    def __init__(self, function: Callable[[], Tensor], device: torch.device, capturable: bool = True) -> None:
         self._function, self._device = function, device
+        self._captures = capturable and devices.is_nvidia(device)
         self._calls = 0
         self._graph: torch.cuda.CUDAGraph | None = None
 
     def __call__(self) -> Tensor:
-        if not devices.is_nvidia(self._device):
+        if not self._captures:
             return self._function()
         self._calls += 1
         if self._calls <= WARM_UP:

@@ -5,9 +5,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from nst.errors import InputError
+from nst.optim.base import ImageOptimizer
 
 FIRST_STEP = 0.1
 """Root mean square of the first step, in the parameter's units. With much shorter ones it takes steps to grow."""
@@ -22,7 +22,7 @@ MIN_LENGTH = 1e-3
 """Fraction of lr. When the step is shortened below it, the direction and all pairs are discarded."""
 
 
-class LBFGS(Optimizer):
+class LBFGS(ImageOptimizer):
     """L-BFGS for one parameter, with one evaluation per step and all decisions made on the parameter's device.
 
     torch's L-BFGS reads numbers from the device several times per step, so the CPU cannot run ahead of a GPU and no
@@ -39,6 +39,10 @@ class LBFGS(Optimizer):
         super().__init__(parameters, {"lr": lr, "history_size": history_size})
         if len(self.param_groups[0]["params"]) != 1:
             raise InputError("optimizer=lbfgs: it optimizes a single image; take optimizer=adam for a network")
+
+    def renewed(self) -> None:
+        """Forget the loss, the gradient and the pairs: they belong to another function."""
+        self.state.clear()
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Tensor]) -> Tensor:  # type: ignore[override]

@@ -68,10 +68,13 @@ def _config(run: Run) -> str:
 
 
 def _made_with(sweep: Sweep) -> list[str]:
-    """Versions, commit, device and weights; each combination once."""
-    names = ("versions", "git", "device", "weights")
-    facts = [{name: run.record[name] for name in names if run.record.get(name)} for run in sweep.runs]
-    return list(dict.fromkeys(_yaml(each) for each in facts if each))
+    """Versions, commit, device and hashes of weights; each combination once."""
+    names = ("versions", "git", "device")
+    facts = []
+    for run in sweep.runs:
+        files = {name: file["sha256"] for name, file in (run.record.get("weights") or {}).items()}
+        facts.append({name: run.record[name] for name in names if run.record.get(name)} | {"weights": files})
+    return list(dict.fromkeys(_yaml(each) for each in facts if any(each.values())))
 
 
 def _yaml(facts: object) -> str:

@@ -102,9 +102,7 @@ class RecordedRun:
         return outcome(work, finished=False) if isinstance(work, Task) else None
 
     def _say_before(self) -> None:
-        """Tell the user what was decided, and what differs from the previous run."""
-        for line in self.experiment.notes:
-            say(line)
+        """Tell the user what a step takes, and what differs from the previous run."""
         if plan := self.experiment.plan:
             in_strips = f", in {plan.strips} strips" if plan.strips > 1 else ""
             free = gigabytes(free_bytes(self.fabric.device))

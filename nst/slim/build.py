@@ -20,11 +20,11 @@ from nst.generators.data import find_images
 from nst.images import samples
 from nst.images.files import load
 from nst.images.noise import noise
-from nst.losses.objective import Features, content_targets, style_targets
-from nst.losses.style import STYLE_LOSSES
+from nst.losses.objective import Features, Objective, content_targets, style_targets
 from nst.memory.strips import WHOLE
-from nst.modes.parts import Experiment, Setting, file_facts, make_objective, optimizer_of, weights_of
-from nst.modes.pixels.task import Pixels, Scale
+from nst.modes.parts import Experiment, Setting, file_facts, losses_of, optimizer_of
+from nst.modes.pixels.descent import Descent, Scale
+from nst.modes.pixels.task import Pixels
 from nst.record.files import read_record, refuse_another, refuse_changed
 from nst.slim.config import Distill as DistillConfig
 from nst.slim.config import Fidelity as FidelityConfig
@@ -147,14 +147,14 @@ def _pairs(given: Sequence[Sequence[str]]) -> list[Pair]:
 
 def _painter(config: Config, device: torch.device) -> Paint:
     """How every network paints: a transfer at one scale that starts from the content."""
-    loss, weights, make_optimizer = STYLE_LOSSES.make(config.style_loss), weights_of(config), optimizer_of(config)[0]
+    losses, make_optimizer = losses_of(config), optimizer_of(config)[0]
 
     def paint(network: Features, layers: Layers, content: Tensor, style: Tensor) -> Tensor:
-        kept = content_targets(network, content, layers.content)
-        matched = style_targets(network, [(style, WHOLE)], layers.style, loss)
-        objective = make_objective(network, (kept, matched), loss, weights)
+        kept = content_targets(network, (content, WHOLE), layers.content, losses.content)
+        matched = style_targets(network, [(style, WHOLE)], layers.style, losses.style)
+        objective = Objective(network, losses.terms(kept, matched))
         scale = Scale((content.shape[2], content.shape[3]), objective, config.steps)
-        task = Pixels(content, [scale], make_optimizer, config.range_weight).to(device)
+        task = Pixels(content, [scale], Descent(make_optimizer, config.range_weight)).to(device)
         task.take_steps(task.configure_optimizers(), config.steps)
         return task.picture()
 

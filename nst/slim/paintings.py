@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nst.losses.objective import Content, Features, Objective, Style, content_targets, style_targets
+from nst.losses.content.features import FeatureDistance
+from nst.losses.objective import Features, Losses, Objective, content_targets, style_targets
 from nst.losses.style.gram import Gram
 from nst.memory.strips import WHOLE
 from nst.slim.photos import Crops
@@ -72,9 +73,10 @@ def paint(network: Features, layers: Sequence[str], images: Tensor, content: Ten
     chosen = [layer for layer in layers if torch.rand(()) < 0.6] or list(layers)
     texture = bool(torch.rand(()) < 0.4)
     weight = float(10 ** (4 + 4 * torch.rand(())))
-    kept = content_targets(network, content, [] if texture else chosen[-1:])
-    matched = style_targets(network, [(style, WHOLE)], chosen, Gram())
-    objective = Objective(network, {"content": Content(1.0, kept), "style": Style(weight, matched, Gram())})
+    losses = Losses(FeatureDistance(), Gram(), {"content": 1.0, "style": weight, "tv": 0.0})
+    kept = content_targets(network, (content, WHOLE), [] if texture else chosen[-1:], losses.content)
+    matched = style_targets(network, [(style, WHOLE)], chosen, losses.style)
+    objective = Objective(network, losses.terms(kept, matched))
     pixels = images.clone().requires_grad_(True)
     optimizer: Any = torch.optim.LBFGS(
         [pixels], max_iter=VISIT_STEPS, line_search_fn="strong_wolfe", tolerance_grad=0, tolerance_change=0

@@ -137,8 +137,8 @@ def test_jobs_share_the_backbone_and_what_is_encoded(
         assert nst("-m", *arguments, f"style_weight={weights}", f"hydra.sweep.dir=sweep{weights[-1]}").status == 0
         counts.append(len(passes))
         assert len(set(passes)) == 1
-    # content, style and the memory of a step once in each sweep
-    assert counts[1] - 3 == 3 * (counts[0] - 3)
+    # once in each sweep: content, style, the memory of a step, and the four photographs that give the unit scale
+    assert counts[1] - 7 == 3 * (counts[0] - 7)
 
 
 def test_a_changed_file_is_read_again(nst: Door, photo: Path, tmp_path: Path) -> None:
@@ -202,7 +202,7 @@ def test_a_job_that_breaks_costs_no_other_and_keeps_its_own_traceback(
         assert isinstance(task, Pixels)
         style = task.objective.terms["style"]
         assert isinstance(style, Style)
-        if len(style.layers) == 1:
+        if len(style.targets) == 1:
             raise RuntimeError("a bug of ours")
 
     monkeypatch.setattr(Task, "before_chunk", broken)

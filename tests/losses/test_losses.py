@@ -3,10 +3,11 @@
 import pytest
 import torch
 
-from nst.losses.content import content_loss
+from nst.losses.content.features import FeatureDistance
 from nst.losses.priors import range_loss, tv_loss
 from nst.losses.style.gram import Gram, gram
 
+content_loss = FeatureDistance()
 FEATURES = torch.tensor([[[[1.0, 2.0]], [[3.0, -1.0]]]])  # two channels of 1×2 pixels
 
 

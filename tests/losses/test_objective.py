@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from nst.losses.objective import Content, Objective, Style, TotalVariation, content_targets, style_targets
+from nst.losses.content.features import FeatureDistance
+from nst.losses.objective import Losses, Objective, Style, content_targets, style_targets
 from nst.losses.style.gram import Gram
 from nst.memory.strips import WHOLE
 
@@ -29,12 +30,10 @@ def encoded(
     content_layers: list[str], style_layers: list[str], content: float = 1, style: float = 1, tv: float = 1
 ) -> Objective:
     backbone = Counting()
-    terms = {
-        "content": Content(content, content_targets(backbone, CONTENT, content_layers)),
-        "style": Style(style, style_targets(backbone, [(STYLE, WHOLE)], style_layers, Gram()), Gram()),
-        "tv": TotalVariation(tv),
-    }
-    return Objective(backbone, terms)
+    losses = Losses(FeatureDistance(), Gram(), {"content": content, "style": style, "tv": tv})
+    kept = content_targets(backbone, (CONTENT, WHOLE), content_layers, losses.content)
+    matched = style_targets(backbone, [(STYLE, WHOLE)], style_layers, losses.style)
+    return Objective(backbone, losses.terms(kept, matched))
 
 
 def test_targets_are_encoded_once() -> None:
@@ -66,3 +65,15 @@ def test_a_term_without_layers_is_zero(content_layers: list[str], style_layers: 
     terms = encoded(content_layers, style_layers)(IMAGE)
     assert (terms["content"] == 0) == (not content_layers)
     assert (terms["style"] == 0) == (not style_layers)
+
+
+def test_style_layers_are_weighted() -> None:
+    layers = ["conv1_1", "conv2_1"]
+    loss = Gram()
+    matched = style_targets(Counting(), [(STYLE, WHOLE)], layers, loss)
+    features = Counting()(IMAGE)
+    each = [loss(features[layer], matched[layer]) for layer in layers]
+    for weights, expected in (((3, 1), (3 * each[0] + each[1]) / 4), ((0, 2), each[1]), (None, sum(each) / 2)):
+        term = Style(1.0, matched, loss, weights)
+        part = term.part(features, WHOLE[0], term.targets)
+        torch.testing.assert_close(term.value(IMAGE, [part], term.targets), expected)

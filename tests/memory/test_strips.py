@@ -6,7 +6,8 @@ import torchvision
 from safetensors.torch import save_file
 
 from nst.backbones import Backbone
-from nst.losses.objective import Content, Objective, Style, TotalVariation, content_targets, style_targets
+from nst.losses.content.features import FeatureDistance
+from nst.losses.objective import Losses, Objective, content_targets, style_targets
 from nst.losses.style.gram import Gram
 from nst.memory.strips import cut
 
@@ -48,10 +49,10 @@ def test_the_gradient_is_that_of_the_whole_image(
     def evaluate(rows: int | None) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
         strips, style_strips = (cut(backbone.receptive_fields, tall, rows) for tall in (height, height + 25))
         assert (len(strips) > 1) == (rows is not None and rows < height)
-        kept = content_targets(backbone, content, content_layers, strips)
-        matched = style_targets(backbone, [(style, style_strips)], style_layers, Gram())
-        terms = {"content": Content(1.0, kept), "style": Style(1e6, matched, Gram()), "tv": TotalVariation(5.0)}
-        objective = Objective(backbone, terms, strips)
+        losses = Losses(FeatureDistance(), Gram(), {"content": 1.0, "style": 1e6, "tv": 5.0})
+        kept = content_targets(backbone, (content, strips), content_layers, losses.content)
+        matched = style_targets(backbone, [(style, style_strips)], style_layers, losses.style)
+        objective = Objective(backbone, losses.terms(kept, matched), strips)
         pixels = image.clone().requires_grad_()
         values = objective(pixels)
         return values, torch.autograd.grad(values["total"], pixels)[0]

@@ -48,12 +48,13 @@ def test_a_sweep_over_modes_takes_the_keys_of_each(nst: Door, tmp_path: Path) ->
 
 
 def test_what_was_asked_for_and_what_was_decided_are_both_recorded(nst: Door) -> None:
-    result = nst(*SMALL, "scales=3", "size=40", "style_layers=[conv_3]")
+    result = nst(*SMALL, "smallest_scale=16", "style_layers=[conv_1,conv_3]")
     assert result.status == 0, result.err
-    assert result.record["config"]["scales"] == 3
-    assert result.record["decided"]["scales"] < 3
-    assert f"scales   {result.record['decided']['scales']}, not 3: conv3_1 needs images of" in result.out
-    assert result.record["decided"]["style_layers"] == ["conv3_1"]
+    assert result.record["config"]["scales"] is None
+    assert result.record["decided"]["scales"] == 3
+    assert result.record["decided"]["style_layers"] == ["conv1_1", "conv3_1"]
+    assert result.record["config"]["style_layer_weights"] == "positions"
+    assert result.record["decided"]["style_layer_weights"] == [0.941176, 0.0588235]  # 16:1
     again = nst(f"rerun={result.folder}", "tracking=none")
     assert again.status == 0, again.err
     assert "bit for bit" in again.out

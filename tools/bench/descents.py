@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from nst.backbones import Backbone
 from nst.devices import synchronize
 from nst.images.files import load
-from nst.losses.objective import Content, Objective, Style, TotalVariation, content_targets, style_targets
+from nst.losses.content.features import FeatureDistance
+from nst.losses.objective import Losses, Objective, content_targets, style_targets
 from nst.losses.priors import range_loss
 from nst.losses.style.gram import Gram
 from nst.memory.strips import WHOLE
@@ -80,13 +81,10 @@ def descend(content: Tensor, objective: Objective, name: str, seconds: float) ->
 def transfer_objective(content: Tensor, style: Tensor) -> Objective:
     """The objective of a transfer with slim, for images (1, 3, H, W) in [0, 1]."""
     backbone = Backbone("slim", [*CONTENT, *STYLE], padding="reflect").to(content.device)
-    gram = Gram()
-    terms = {
-        "content": Content(1.0, content_targets(backbone, content, CONTENT)),
-        "style": Style(1e6, style_targets(backbone, [(style, WHOLE)], STYLE, gram), gram),
-        "tv": TotalVariation(5.0),
-    }
-    return Objective(backbone, terms)
+    losses = Losses(FeatureDistance(), Gram(), {"content": 1.0, "style": 1e6, "tv": 5.0})
+    kept = content_targets(backbone, (content, WHOLE), CONTENT, losses.content)
+    matched = style_targets(backbone, [(style, WHOLE)], STYLE, losses.style)
+    return Objective(backbone, losses.terms(kept, matched))
 
 
 def main() -> None:

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -17,8 +17,16 @@ Sums = tuple[Any, ...]
 class StyleLoss(ABC):
     """Compares the features of one layer with those of a style, wherever they are in the image.
 
-    Subclasses are frozen dataclasses: their fields are the options of the config group `style_loss`.
+    Subclasses are frozen dataclasses: their fields are the options of the config group `style_loss`. Most define only
+    `sums` and `statistic`. A loss that matches positions or draws at random also defines `prepare` and `renew_every`.
     """
+
+    scale: ClassVar[float] = 1.0
+    """Factor of the distance, chosen so that `style_weight=1e6` balances `content_weight=1`."""
+    capturable: ClassVar[bool] = True
+    """Whether a CUDA graph can contain the loss: nothing in it may synchronize the device."""
+    renew_every: int = 0
+    """Steps after which `prepare` is called again; 0: never. Between two calls the loss is one smooth function."""
 
     @abstractmethod
     def sums(self, features: Tensor) -> Sums:
@@ -28,18 +36,30 @@ class StyleLoss(ABC):
     def statistic(self, sums: Sums) -> Tensor:
         """The statistic (B, …) that the sums over all positions give."""
 
-    def distance(self, statistic: Tensor, target: Tensor) -> Tensor:
-        """The loss, a scalar: by default the mean squared difference of (B, …) from the style's (B or 1, …)."""
-        return F.mse_loss(statistic, target.expand_as(statistic))
-
     def combine(self, parts: Iterable[Sums]) -> Sums:
         """The sums of several strips or images together: by default added."""
         first, *others = parts
         return tuple(sum(rest, start) for start, *rest in zip(first, *others, strict=True))
 
-    def __call__(self, features: Tensor, target: Tensor) -> Tensor:
-        """The loss of features (B, C, H, W) against a style's statistic."""
-        return self.distance(self.statistic(self.sums(features)), target)
+    def target(self, statistic: Tensor) -> Any:
+        """What is kept of a style's statistic (1, …), computed once: by default the statistic itself."""
+        return statistic
+
+    def prepare(self, target: Any, statistic: Tensor, number: int) -> Any:
+        """What the image is compared with in the next `renew_every` steps: by default the target itself.
+
+        statistic: of the image as it is now, without a gradient. number: counts the calls, as the seed of random draws.
+        """
+        return target
+
+    def distance(self, statistic: Tensor, target: Any) -> Tensor:
+        """The loss, a scalar: by default the mean squared difference of (B, …) from the style's (B or 1, …)."""
+        return F.mse_loss(statistic, target.expand_as(statistic))
+
+    def __call__(self, features: Tensor, target: Any) -> Tensor:
+        """The calibrated loss of features (B, C, H, W) against a style's target."""
+        statistic = self.statistic(self.sums(features))
+        return self.scale * self.distance(statistic, self.prepare(target, statistic.detach(), 0))
 
 
 STYLE_LOSSES: Registry[StyleLoss] = Registry("style_loss")

@@ -1,7 +1,7 @@
 """Gram matrices: correlations between channels, summed over positions (Gatys et al. 2015, 2016)."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -12,12 +12,14 @@ from nst.losses.style.base import STYLE_LOSSES, StyleLoss, Sums, in_float32
 @STYLE_LOSSES.register("gram")
 @dataclass(frozen=True)
 class Gram(StyleLoss):
-    """Mean squared difference of Gram matrices F Fᵀ (Gatys et al. 2016, eq. 3 and 4).
+    """Squared Frobenius norm of the difference of Gram matrices F Fᵀ (Gatys et al. 2016, eq. 3 and 4).
 
-    normalize: what F Fᵀ is divided by. "none" is Gatys' own matrix; "hw" makes it independent of the image's size;
-    "chw" of the layer's width too (Johnson et al. 2016, eq. 3).
+    normalize: what F Fᵀ is divided by. "chw", channels and positions, is eq. 4 but for a factor 4, and eq. 3 of Johnson
+    et al. 2016: the loss is independent of the image's size and the layer's width. "hw": of the size. "none": Gatys'
+    own matrix.
     """
 
+    scale: ClassVar[float] = 5e-4
     normalize: Literal["chw", "hw", "none"] = "chw"
 
     def sums(self, features: Tensor) -> Sums:
@@ -27,6 +29,10 @@ class Gram(StyleLoss):
         """The Gram matrix (B, C, C)."""
         products, positions = sums
         return products / {"chw": products.shape[1] * positions, "hw": positions, "none": 1}[self.normalize]
+
+    def distance(self, statistic: Tensor, target: Tensor) -> Tensor:
+        """The squared norm, mean over the batch."""
+        return (statistic - target).square().sum((1, 2)).mean()
 
 
 def gram(features: Tensor, normalize: Literal["chw", "hw", "none"] = "chw") -> Tensor:

@@ -1,6 +1,7 @@
 """Moments: each channel's mean and standard deviation over positions (Li et al. 2017, "Demystifying")."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -15,6 +16,8 @@ VARIANCE_FLOOR = 1e-5
 @dataclass(frozen=True)
 class Moments(StyleLoss):
     """Mean squared difference of the means plus that of the standard deviations (Huang & Belongie 2017, eq. 13)."""
+
+    scale: ClassVar[float] = 1e-4
 
     def sums(self, features: Tensor) -> Sums:
         columns = in_float32(features)

@@ -2,12 +2,15 @@
 
 from nst.modes import Mode
 
-CONTENT = frozenset({"content", "content_layers", "content_weight"})
-STYLE = frozenset({"style", "style_layers", "style_weight", "style_size", "style_loss"})
+CONTENT = frozenset({"content", "content_layers", "content_weight", "content_loss"})
+STYLE = frozenset(
+    {"style", "style_layers", "style_layer_weights", "style_weight", "style_size", "style_scale", "style_loss"}
+)
 IMAGE = frozenset(
     {
-        *("layers", "tv_weight", "range_weight", "init", "steps", "size", "scales", "strip"),
-        *("background", "backbone", "optimizer"),
+        *("layers", "tv_weight", "range_weight", "init", "steps", "size", "strip", "background"),
+        *("scales", "scale_factor", "smallest_scale", "scale_steps"),
+        *("backbone", "optimizer", "average"),
     }
 )
 BUILD = "nst.modes.pixels.build:build"

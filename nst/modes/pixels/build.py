@@ -27,12 +27,13 @@ from nst.modes.parts import (
     method_of,
     optimizer_of,
 )
-from nst.modes.pixels.task import Pixels, Scale
+from nst.modes.pixels.descent import Descent, Scale, last_steps, most_scales
+from nst.modes.pixels.task import Pixels
 from nst.modes.shared import Read, Shared
 from nst.text import gigabytes
 
-SMALLEST_SCALE = 192
-"""Longest side, in pixels, that is worth a scale of its own: at half of 256 px the style's strokes cover faces."""
+LARGEST_SHARE = 1e9
+"""Of the steps, relative to the other scales' shares."""
 
 
 @dataclass
@@ -45,6 +46,13 @@ class Scene:
     canvas: Tensor
     """An image of the result's shape: the content, or for a texture the style."""
 
+    @property
+    def smallest(self) -> tuple[str, tuple[int, int]]:
+        """The role and the size (H, W) of the image with the shortest side; the canvas is an image."""
+        images = [("image", self.canvas), *((role, each) for role in self.images for each in self.images[role])]
+        role, image = min(images, key=lambda each: min(each[1].shape[2:]))
+        return role, (image.shape[2], image.shape[3])
+
 
 def build(setting: Setting) -> Experiment:
     """Read the images, encode the targets and put the task together. Raises InputError for what cannot work."""
@@ -52,29 +60,26 @@ def build(setting: Setting) -> Experiment:
     check_terms(setting)
     paths = _paths(setting)
     method = method_of(setting)
-    scenes, notes = _scenes(setting, method, paths)
+    scenes = _scenes(setting, method, paths)
     plan = _plan(setting, method, scenes[-1].canvas)
     shared = Shared(setting.session)
-    scales = []
-    for number, scene in enumerate(scenes, 1):
+    kept = method.content_layers, method.losses.content
+    matched = method.style_layers, method.losses.style
+    shares, scales = _shares(config, len(scenes)), []
+    for scene, until in zip(scenes, last_steps(config.steps, len(scenes), shares), strict=True):
         content = (
-            shared.content(method.network, scene.reads["content"][0], method.content_layers, plan.rows)
-            if "content" in terms
-            else {}
+            shared.content(method.network, scene.reads["content"][0], kept, plan.rows) if "content" in terms else {}
         )
         style = (
-            shared.style(method.network, tuple(scene.reads["style"]), method.style_layers, method.loss, plan.rows)
-            if "style" in terms
-            else {}
+            shared.style(method.network, tuple(scene.reads["style"]), matched, plan.rows) if "style" in terms else {}
         )
         size = (scene.canvas.shape[2], scene.canvas.shape[3])
         objective = method.objective(content, style, cut(method.backbone.receptive_fields, size[0], plan.rows))
-        scales.append(Scale(size, objective, until=config.steps * number // len(scenes)))
+        scales.append(Scale(size, objective, until))
     task = Pixels(
         _start(config, paths, scenes[0].canvas, canvas_role=terms[0]).to(setting.device),
         scales,
-        optimizer_of(config)[0],
-        config.range_weight,
+        Descent(optimizer_of(config)[0], config.range_weight, config.average),
         report_steps(config.steps, config.tracking.loss_every, config.tracking.image_every),
     )
     height, width = scenes[-1].canvas.shape[2:]
@@ -83,8 +88,7 @@ def build(setting: Setting) -> Experiment:
         inputs={role: [file_facts(path) for path in several] for role, several in paths.items()},
         weights=method.facts,
         originals={role: scenes[-1].images[role] for role in terms},
-        decided=method.decided | {"scales": len(scenes), "strip": plan.rows},
-        notes=notes,
+        decided=method.decided | {"scales": len(scenes), "scale_steps": shares, "strip": plan.rows},
         plan=plan,
         lighter=f"size={max(height, width) // 2} or strip={max(LEAST_STRIP, (plan.rows or height) // 4)}",
     )
@@ -102,43 +106,70 @@ def _paths(setting: Setting) -> dict[str, list[Path]]:
     return paths
 
 
-def _scenes(setting: Setting, method: Method, paths: dict[str, list[Path]]) -> tuple[list[Scene], list[str]]:
-    """The images of each scale, from coarse to fine, and a line for the user if there are fewer than asked for."""
-    config = setting.config
-    scenes = [_scene(setting, paths, halvings=0)]
-    finest = scenes[0]
+def _scenes(setting: Setting, method: Method, paths: dict[str, list[Path]]) -> list[Scene]:
+    """The images of each scale, from coarse to fine. Raises InputError if there cannot be as many as are asked for."""
+    config, side = setting.config, method.backbone.smallest_side
+    if config.style_size and config.style_scale != 1:
+        raise InputError(
+            f"style_size={config.style_size} style_scale={config.style_scale:g}: both say how large the style is; "
+            "leave out one"
+        )
+    finest = _scene(setting, paths, shrink=1)
+    raise_style = "style_size" if config.style_scale == 1 else "style_scale"
     for role, several in {**finest.images, "image": [finest.canvas]}.items():
         for image in several:
-            check_size(role, image, method.backbone, raise_key="style_size" if role == "style" else "size")
-    asked = config.scales or (2 if max(finest.canvas.shape) >= 2 * SMALLEST_SCALE else 1)
-    why = f"there are {config.steps} steps"
-    while len(scenes) < min(asked, config.steps):
-        coarser = _scene(setting, paths, halvings=len(scenes))
-        shown = [coarser.canvas, *(image for several in coarser.images.values() for image in several)]
-        if min(min(image.shape[2:]) for image in shown) < method.backbone.smallest_side:
-            why = f"{method.backbone.deepest} needs images of {method.backbone.smallest_side} px a side"
+            check_size(role, image, method.backbone, raise_key=raise_style if role == "style" else "size")
+    if config.scales and config.scales > config.steps:
+        raise InputError(f"scales={config.scales}: there are only {config.steps} steps")
+    wanted = config.scales or most_scales(max(finest.canvas.shape[2:]), config.smallest_scale, config.scale_factor)
+    scenes = [finest]
+    while len(scenes) < min(wanted, config.steps):
+        coarser = _scene(setting, paths, shrink=config.scale_factor ** len(scenes))
+        if min(coarser.smallest[1]) < side:
             break
         scenes.insert(0, coarser)
-    fewer = config.scales is not None and len(scenes) < config.scales
-    return scenes, [f"scales   {len(scenes)}, not {config.scales}: {why}"] if fewer else []
+    if config.scales and len(scenes) < config.scales:
+        role, (height, width) = _scene(setting, paths, shrink=config.scale_factor ** (config.scales - 1)).smallest
+        raise InputError(
+            f"scales={config.scales}: the smallest {role} would be {width}×{height} pixels, and "
+            f"{method.backbone.deepest} needs {side} a side; take scales={len(scenes)}"
+        )
+    return scenes
 
 
-def _scene(setting: Setting, paths: dict[str, list[Path]], halvings: int) -> Scene:
+def _scene(setting: Setting, paths: dict[str, list[Path]], shrink: float) -> Scene:
+    """The images of the scale whose sides are those of the result, divided by `shrink`."""
     config, shared = setting.config, Shared(setting.session)
 
-    def read(path: Path, size: int | None) -> Read:
-        image = Read(version(path), size, config.background)
-        if not halvings:
-            return image
-        longest = size or max(shared.image(image).shape[2:])
-        return Read(image.file, max(1, longest >> halvings), config.background)
+    def read(path: Path, size: float | None) -> Read:
+        return Read(version(path), None if size is None else max(1, round(size)), config.background)
 
-    sizes = {"content": config.size, "style": config.style_size or config.size}
+    base = paths[setting.mode.terms[0]][0]
+    canvas = read(base, config.size)
+    if shrink != 1:
+        canvas = read(base, max(shared.image(canvas).shape[2:]) / shrink)
+    longest = max(shared.image(canvas).shape[2:])
+    sizes = {
+        "content": canvas.size,
+        "style": config.style_size / shrink if config.style_size else config.style_scale * longest,
+    }
     reads = {role: [read(path, sizes[role]) for path in paths[role]] for role in paths if role in sizes}
     images = {role: [shared.image(each) for each in several] for role, several in reads.items()}
-    base = setting.mode.terms[0]
-    same = sizes[base] == config.size
-    return Scene(reads, images, images[base][0] if same else shared.image(read(paths[base][0], config.size)))
+    return Scene(reads, images, shared.image(canvas))
+
+
+def _shares(config: Config, scales: int) -> list[float] | None:
+    """The scales' shares of the steps that are used; None: equal ones. Raises InputError for what cannot be shares."""
+    shares = config.scale_steps
+    if shares is None:
+        return None
+    shown = f"scale_steps=[{','.join(f'{share:g}' for share in shares)}]"
+    if not all(0 <= share <= LARGEST_SHARE for share in shares) or not any(shares):
+        raise InputError(f"{shown}: must be numbers from 0 to {LARGEST_SHARE:g}, with one above 0, such as [2,1]")
+    if config.scales and len(shares) > config.scales:
+        raise InputError(f"{shown}: has {len(shares)} shares, and there are {config.scales} scales")
+    used = shares[:scales]
+    return used if any(used) else None
 
 
 def _plan(setting: Setting, method: Method, canvas: Tensor) -> Plan:

@@ -9,14 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.optim import Optimizer
 
 from nst import devices
 from nst.engine.task import SMALLER_STEPS, Task
 from nst.errors import Diverged, InputError
 from nst.losses.objective import Objective
 from nst.losses.priors import range_loss
-from nst.optim import MakeOptimizer
+from nst.modes.pixels.average import Average
+from nst.modes.pixels.descent import Descent, Scale
+from nst.optim.base import ImageOptimizer
 from nst.optim.cuda_graph import CudaGraph
 from nst.text import say
 
@@ -31,12 +32,12 @@ LARGEST_LOSS = 2.0**30
 
 
 @dataclass(frozen=True)
-class Scale:
-    """A size of the image: (H, W) in pixels, what is minimized at that size, and the step that ends it."""
+class Renewal:
+    """A call of `Objective.renew`: the step before it, the image (1, 3, H, W), and the number of calls before it."""
 
-    size: tuple[int, int]
-    objective: Objective
-    until: int
+    step: int
+    image: Tensor
+    number: int
 
 
 class Pixels(Task):
@@ -46,36 +47,29 @@ class Pixels(Task):
     same number of pixels at each size, so the coarse scales make the large strokes, and a step there is cheap (Gatys et
     al. 2017, "Controlling Perceptual Factors in Neural Style Transfer", on high resolutions). report: the steps to
     report at, besides those that end a scale.
-
-    range_weight is the factor of the range loss, in units of the loss of a gray image, so that it suits all weights and
-    backbones. A departure from Gatys et al.: without it L-BFGS takes pixels far outside [0, 1], and clamping them at
-    the end undoes its work. On chelsea in swirl (160 px, 120 steps; with torch's L-BFGS and earlier weights) the
-    clamped picture's total was 58, 5.06, 5.08 and 5.51 with factors of 0, 1, 10 and 100, and with a style weight of 1e3
-    it was 1.79, 1.31, 0.99 and 0.98.
     """
 
+    optimizer: ImageOptimizer
     _step: CudaGraph | None = None
     _slowed = False
     """Whether the run has gone wrong before."""
     _unmoved = 0.0
     """Steps since the scale began in which nothing has moved; infinite once something has."""
+    _renewal: Renewal | None = None
+    """None for an objective that is never renewed."""
 
-    def __init__(
-        self,
-        pixels: Tensor,
-        scales: Sequence[Scale],
-        make_optimizer: MakeOptimizer,
-        range_weight: float = 10.0,
-        report: Iterable[int] = (),
-    ) -> None:
+    def __init__(self, pixels: Tensor, scales: Sequence[Scale], descent: Descent, report: Iterable[int] = ()) -> None:
         super().__init__(sorted({*report, *(scale.until for scale in scales)}))
+        self._reported = {0, *self.report_steps}
         self.pixels = nn.Parameter(pixels.clone())
-        self.scales = list(scales)
-        self._make_optimizer, self._range_weight = make_optimizer, range_weight
-        self._enter(0)
+        self.scales, self._at = list(scales), 0
+        self._descent, self._average = descent, Average(descent.average)
+        self._begin()
+        # keeps products of gradients from overflowing; a power of two leaves every step the same, bit for bit
+        self._loss_scale = min(1.0, LARGEST_LOSS / 2.0 ** math.frexp(float(self._gray))[1])
 
-    def configure_optimizers(self) -> Optimizer:
-        optimizer = self._make_optimizer([self.pixels])
+    def configure_optimizers(self) -> ImageOptimizer:
+        optimizer = self._descent.make_optimizer([self.pixels])
         for group in optimizer.param_groups:
             self._set_capturable(group)
             group["lr"] *= SMALLER_STEPS if self._slowed else 1.0
@@ -86,17 +80,27 @@ class Pixels(Task):
             self._set_capturable(group)  # the device may be another one than before
         super().load_optimizer(state)
 
+    def next_stop(self) -> int:
+        stop = super().next_stop()
+        if self._renewal is None:
+            return stop
+        begins = self.step >= self.scales[self._at].until  # the next scale, with a renewal
+        every, since = self.objective.renew_every, 0 if begins else self.step - self._renewal.step
+        return min(stop, self.step + every - since % every)
+
     def advance(self, steps: int) -> dict[str, float]:
         if self.step >= self.scales[self._at].until:
             self._enter(next(at for at, scale in enumerate(self.scales) if self.step < scale.until))
-            # the optimizer's memory belongs to the smaller image
-            self.optimizer = self.configure_optimizers()
-        good = self.pixels.detach().clone()
+        elif self._renewal and self.step >= self._renewal.step + self.objective.renew_every:
+            self._renew()
+            self.optimizer.renewed()
+        good, average = self.pixels.detach().clone(), self._average.state()
         metrics, wrong = self._try(good, steps)
         if wrong and not self._slowed:
             say(f"step {self.step}: {wrong}; once more from there, with the step size times {SMALLER_STEPS:g}")
             self._slowed, self._step, self._unmoved = True, None, 0.0
             self.pixels.data.copy_(good)
+            self._average.load(average)
             self.optimizer = self.configure_optimizers()
             metrics, wrong = self._try(good, steps)
         if wrong:
@@ -106,13 +110,13 @@ class Pixels(Task):
             )
         if self.step + steps >= self.scales[-1].until:
             self._step = None  # frees the CUDA graph's memory
-        return metrics
+        return metrics if self.step in self._reported else {}
 
     def _try(self, good: Tensor, steps: int) -> tuple[dict[str, float], str]:
         """Take steps from the image `good`. Returns the metrics before the first, and what went wrong, if anything."""
         before = self.take_steps(self.optimizer, steps)
         with torch.no_grad():
-            shown, gradient = self.picture(), self.pixels.grad
+            shown, gradient = self.pixels.clamp(0, 1), self.pixels.grad
             assert gradient is not None
             ends = (self.pixels - good).abs().max(), self.pixels.abs().max(), gradient.abs().max(), _spread(shown)
             # the only synchronization of a chunk, after all its steps were launched
@@ -128,7 +132,7 @@ class Pixels(Task):
         return self.objective.named(dict(zip(self.objective.names, terms, strict=True))), wrong
 
     def _is_no_better_than_gray(self, picture: Tensor) -> bool:
-        return float(self.objective(picture)["total"]) >= self._gray / 2
+        return bool(self.objective(picture)["total"] >= self._gray / 2)
 
     @property
     def objective(self) -> Objective:
@@ -138,17 +142,40 @@ class Pixels(Task):
     @torch.no_grad()
     def _enter(self, at: int) -> None:
         """Go on at a scale, from the image as it is."""
-        self._step = None
-        self._at, size = at, self.scales[at].size
-        if self.pixels.shape[2:] != size:
-            self.pixels = nn.Parameter(F.interpolate(self.pixels, size, mode="bicubic", align_corners=False))
-        with torch.autocast(self.pixels.device.type, enabled=False):  # the same value as after loading a checkpoint
-            gray = self.objective(torch.full_like(self.pixels, 0.5))["total"]
-        self._unmoved = 0.0
-        self._gray = float(gray)
-        self._range_factor = self._range_weight * gray
-        # keeps products of gradients from overflowing; a power of two leaves every step the same, bit for bit
-        self._loss_scale = min(1.0, LARGEST_LOSS / 2.0 ** math.frexp(self._gray)[1])
+        self._at, old, image = at, self.pixels, self._average.value(self.pixels)
+        if image.shape[2:] != self.scales[at].size:
+            image = F.interpolate(image, self.scales[at].size, mode="bicubic", align_corners=False)
+        self.pixels = nn.Parameter(image.clone())
+        self.optimizer.resized(old, self.pixels)
+        self._begin()
+
+    @torch.no_grad()
+    def _begin(self) -> None:
+        """Begin the steps at a scale."""
+        self._average.restart(self.pixels)
+        self._renew()
+        with self._full_precision():
+            self._compare_with(self.objective(torch.full_like(self.pixels, 0.5))["total"])
+        self._step, self._unmoved = None, 0.0
+
+    def _renew(self) -> None:
+        """Renew the objective for the image as it is, if its losses ask for that."""
+        if self.objective.renew_every:
+            number = self._renewal.number + 1 if self._renewal else 0
+            self._renew_for(Renewal(self.step, self.pixels.detach().clone(), number))
+
+    def _renew_for(self, renewal: Renewal) -> None:
+        self._renewal, self._step = renewal, None  # a CUDA graph reads the tensors of the renewal before
+        with self._full_precision():
+            self.objective.renew(renewal.image, renewal.number)
+
+    def _compare_with(self, gray: Tensor) -> None:
+        """Take the total of a gray image at this scale as the unit of the range loss."""
+        self._gray, self._range_factor = gray, self._descent.range_weight * gray
+
+    def _full_precision(self) -> torch.autocast:
+        """Turn autocast off, so that all is as it is after loading a checkpoint."""
+        return torch.autocast(self.pixels.device.type, enabled=False)
 
     def take_steps(self, optimizer: Any, steps: int) -> Tensor:
         """Take `steps` steps with an optimizer of `pixels`, the same one in every call at a scale.
@@ -156,10 +183,16 @@ class Pixels(Task):
         Returns the loss and the objective's terms as they were before the first step; does not synchronize the device.
         """
         if self._step is None:
-            self._step = CudaGraph(partial(optimizer.step, self._evaluate), self.pixels.device)
+            step = partial(self._take_step, optimizer)
+            self._step = CudaGraph(step, self.pixels.device, self.objective.capturable)
         before = self._step().clone()
         for _ in range(steps - 1):
             self._step()
+        return before
+
+    def _take_step(self, optimizer: Any) -> Tensor:
+        before: Tensor = optimizer.step(self._evaluate)
+        self._average.add(self.pixels.detach())
         return before
 
     def _evaluate(self) -> Tensor:
@@ -172,7 +205,7 @@ class Pixels(Task):
     @torch.no_grad()
     def picture(self) -> Tensor:
         """The image so far, (1, 3, H, W) in [0, 1]. Clamped only here: inside a step it would mislead L-BFGS."""
-        return self.pixels.detach().clamp(0, 1)
+        return self._average.value(self.pixels.detach()).clamp(0, 1)
 
     @torch.no_grad()
     def metrics(self) -> dict[str, float]:
@@ -182,18 +215,26 @@ class Pixels(Task):
     def state(self) -> dict[str, Any]:
         return {
             "pixels": self.pixels.detach(),
+            "average": self._average.state(),
+            "renewal": self._renewal and vars(self._renewal),
+            "gray": self._gray,
+            "loss_scale": self._loss_scale,
             "finer_scales": len(self.scales) - 1 - self._at,
             "slowed": self._slowed,
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        at = len(self.scales) - 1 - state["finer_scales"]
-        if at < 0 or state["pixels"].shape[2:] != self.scales[at].size:
+        self._at = len(self.scales) - 1 - state["finer_scales"]
+        if self._at < 0 or state["pixels"].shape[2:] != self.scales[self._at].size:
             raise InputError("resume: the checkpoint's image has a size that this run does not use")
-        self._enter(at)
-        self.pixels.data.copy_(state["pixels"])
-        self._unmoved = math.inf
-        self._slowed = state["slowed"]
+        device = self.pixels.device
+        self.pixels = nn.Parameter(state["pixels"].to(device))
+        self._average.restart(self.pixels.detach())
+        self._average.load(state["average"])
+        if state["renewal"]:
+            self._renew_for(Renewal(**state["renewal"] | {"image": state["renewal"]["image"].to(device)}))
+        self._compare_with(state["gray"].to(device))
+        self._loss_scale, self._slowed, self._unmoved = state["loss_scale"], state["slowed"], math.inf
 
     def _set_capturable(self, group: dict[str, Any]) -> None:
         """torch's Adam can be part of a CUDA graph, and must be told so; on other devices it refuses the option."""

@@ -9,8 +9,8 @@ MODES = [
         "nst.modes.train.build:build",
         frozenset(
             {
-                *("style", "style_layers", "style_weight", "style_size", "style_loss"),
-                *("content_layers", "content_weight", "layers", "tv_weight"),
+                *("style", "style_layers", "style_layer_weights", "style_weight", "style_size", "style_loss"),
+                *("content_layers", "content_loss", "content_weight", "layers", "tv_weight"),
                 *("generator", "data", "steps", "epochs", "background", "backbone", "optimizer"),
             }
         ),

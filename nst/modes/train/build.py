@@ -56,11 +56,11 @@ def build(setting: Setting) -> Experiment:
     for image in map(shared.image, reads):
         check_size("style", image, method.backbone, raise_key="style_size")
     check_size("crop", shown, method.backbone, raise_key="data.size")
-    targets = shared.style(method.network, reads, method.style_layers, method.loss)
+    targets = shared.style(method.network, reads, (method.style_layers, method.losses.style))
     style_facts = [file_facts(path) for path in styles]
     task = Train(
         Generator(generator.name, generator.width, generator.blocks).to(setting.device),
-        Aim(method.objective({}, targets), method.content_layers),
+        Aim(method.objective({}, targets), method.content_layers, method.losses.content),
         TrainingData(
             CropDataset(kept, data.size, config.seed), shown, data.batch, data.workers, {"style": style_facts[0]}
         ),

@@ -17,6 +17,7 @@ from nst.engine.task import SMALLER_STEPS, Task
 from nst.generators.data import CropDataset, Positions
 from nst.generators.files import encode
 from nst.generators.networks import Generator
+from nst.losses.content import ContentLoss
 from nst.losses.objective import Objective, Targets, content_targets
 from nst.optim import MakeOptimizer
 from nst.text import say
@@ -46,6 +47,7 @@ class Aim:
 
     objective: Objective
     content_layers: tuple[str, ...]
+    content_loss: ContentLoss
 
 
 class Train(Task):
@@ -69,7 +71,7 @@ class Train(Task):
     ) -> None:
         super().__init__(report_steps)
         self.generator = generator
-        self.objective, self.content_layers = aim.objective, aim.content_layers
+        self.objective, self._aim = aim.objective, aim
         self.data = data
         self._make_optimizer = make_optimizer
         self._due = {0, *report_steps}
@@ -113,6 +115,7 @@ class Train(Task):
         metrics: dict[str, float] = {}
         if self.step in self._due:
             metrics, self._first_metrics = self._first_metrics or self._checked_metrics(), None
+        self.objective.renew(None, self.step)
         for _ in range(steps):
             crops, unreadable = (each.to(self.device, non_blocking=True) for each in next(self._batches))
             loss = self._loss_of(crops)
@@ -147,7 +150,8 @@ class Train(Task):
         return metrics
 
     def _content(self, images: Tensor) -> Targets:
-        return content_targets(self.objective.backbone, images, self.content_layers)
+        view = images, self.objective.strips
+        return content_targets(self.objective.backbone, view, self._aim.content_layers, self._aim.content_loss)
 
     def close(self) -> None:
         # ends the processes that read images; left to the garbage collector, each of them takes five seconds to end
@@ -161,6 +165,7 @@ class Train(Task):
         """Raw losses and weighted terms of the held-out images as they are painted, means over the images."""
         batches = torch.split(self.held_out, self.data.batch)
         means: dict[str, float] = {}
+        self.objective.renew(None, 0)  # the same random draws for every row
         with torch.autocast(self.device.type, enabled=False):  # comparable between runs of different precision
             if not self._held_out_content:
                 self._held_out_content = [self._content(batch) for batch in batches]

@@ -1,0 +1,36 @@
+"""Losses of the features themselves, as an unordered set: what `sliced` and `neighbors` have in common."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nst.errors import InputError
+from nst.losses.style.base import StyleLoss, Sums, in_float32
+
+
+@dataclass(frozen=True)
+class FeatureSet(StyleLoss):
+    """A loss whose statistic is the features at all positions: strips do not save their memory.
+
+    renew_every: steps, at least 1, between two calls of `prepare`.
+    """
+
+    renew_every: int = 25
+
+    def __post_init__(self) -> None:
+        if self.renew_every < 1:
+            raise InputError(f"renew_every={self.renew_every}: must be at least 1")
+
+    def sums(self, features: Tensor) -> Sums:
+        return (in_float32(features),)
+
+    def combine(self, parts: Iterable[Sums]) -> Sums:
+        """The positions of all parts, one after the other."""
+        return (torch.cat([features for (features,) in parts], dim=1),)
+
+    def statistic(self, sums: Sums) -> Tensor:
+        """The features (B, N, C) at N positions."""
+        (features,) = sums
+        return features
