@@ -15,11 +15,12 @@ T = TypeVar("T")
 class Registry(Generic[T]):
     """Name → class. Importing every module of a package fills it, so a new file needs no other change.
 
-    group: the config group that chooses among them; error messages begin with it.
+    group: the config group that chooses among them; error messages begin with it. key: the key that holds the name;
+    default: `group.name`.
     """
 
-    def __init__(self, group: str) -> None:
-        self.group = group
+    def __init__(self, group: str, key: str = "") -> None:
+        self.group, self.key = group, key or f"{group}.name"
         self._classes: dict[str, type[T]] = {}
 
     def register(self, name: str) -> Any:
@@ -39,8 +40,7 @@ class Registry(Generic[T]):
         if name not in self._classes:
             known = sorted(self._classes)
             raise InputError(
-                f"{self.group}.name={name}: no such choice{did_you_mean(name, known)}; "
-                f"the choices are {', '.join(known)}"
+                f"{self.key}={name}: no such choice{did_you_mean(name, known)}; the choices are {', '.join(known)}"
             )
         return self._classes[name]
 

@@ -1,8 +1,8 @@
 """Estimate the memory of a step that optimizes an image's pixels, and choose strips that fit."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,12 @@ class StepMemory:
     """Per pixel of the largest strip: features and their gradients."""
     image: float
     """Per pixel of the whole image: the image, its gradients and the optimizer's state."""
+    features: Mapping[str, float] = field(default_factory=dict)
+    """Layer → its features, per pixel of the image."""
+
+    def keeping(self, layers: Iterable[str], copies: float) -> "StepMemory":
+        """With `copies` of the layers' features of the whole image, although it is processed in strips."""
+        return replace(self, image=self.image + copies * sum(self.features[layer] for layer in layers))
 
     def total(self, height: int, width: int, strips: tuple[Strip, ...]) -> float:
         """Bytes of a step on an image of height × width pixels that is processed in `strips`."""
@@ -53,7 +59,11 @@ def step_memory(backbone: nn.Module, remembered: int, side: int, device: torch.d
         pack(tensor)  # the losses save them
     for weight in backbone.parameters():
         saved.pop(weight.untyped_storage().data_ptr(), None)
-    return StepMemory(PEAK_FACTOR * sum(saved.values()) / side**2, BYTES_PER_PIXEL * (IMAGES + remembered))
+    return StepMemory(
+        PEAK_FACTOR * sum(saved.values()) / side**2,
+        BYTES_PER_PIXEL * (IMAGES + remembered),
+        {layer: tensor.nbytes / side**2 for layer, tensor in features.items()},
+    )
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,7 @@
 """What the modes' builders have in common: from a config to a method, an optimizer and input files; and checks."""
 
-import math
-from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +9,14 @@ import torch
 from torch import Tensor
 
 from nst.backbones import Backbone
-from nst.backbones.weights import find
 from nst.config import Config
 from nst.engine.task import Task
 from nst.engine.work import Work
 from nst.errors import InputError
-from nst.files import sha256, version
+from nst.files import sha256
 from nst.images import samples
-from nst.losses.content import CONTENT_LOSSES
-from nst.losses.objective import Losses, Objective, Targets
-from nst.losses.style import STYLE_LOSSES
 from nst.memory.estimate import Plan
-from nst.memory.strips import WHOLE, Strip
 from nst.modes import Mode
-from nst.modes.shared import Network, Shared
 from nst.optim import MakeOptimizer, images_kept, make_optimizer
 from nst.record.files import CHECKPOINT
 from nst.session import Session
@@ -67,88 +60,6 @@ class Experiment:
 def file_facts(path: Path) -> dict[str, str]:
     """What a record says of a file."""
     return {"path": str(path), "sha256": sha256(path)}
-
-
-@dataclass(frozen=True)
-class Method:
-    """How images are compared: a backbone, its canonical layers, the losses and their weights."""
-
-    network: Network
-    backbone: Backbone
-    content_layers: tuple[str, ...]
-    style_layers: tuple[str, ...]
-    losses: Losses
-
-    def objective(self, content: Targets, style: Targets, strips: Sequence[Strip] = WHOLE) -> Objective:
-        """What is minimized, against these targets, for an image in strips."""
-        return Objective(self.backbone, self.losses.terms(content, style), strips)
-
-    @property
-    def decided(self) -> dict[str, Any]:
-        """The canonical names of the layers and the weights of the style layers, for the record."""
-        weights = self.losses.layer_weights
-        return {
-            "content_layers": list(self.content_layers),
-            "style_layers": list(self.style_layers),
-            "style_layer_weights": [float(f"{weight:.6g}") for weight in weights] if weights else None,
-        }
-
-    @property
-    def facts(self) -> dict[str, dict[str, Any]]:
-        """What the record says of the weights, and at unit scale the mean activations that layers were divided by."""
-        means = self.backbone.mean_activations
-        scale = {"mean_activations": means} if means else {}
-        return {self.network.name: file_facts(self.backbone.weights) | scale}
-
-
-def method_of(setting: Setting) -> Method:
-    """The method that a config describes. Layers of terms that the mode does not have are left out."""
-    config, terms = setting.config, setting.mode.terms
-    layers = {term: getattr(config, f"{term}_layers") if term in terms else [] for term in ("content", "style")}
-    network = Network(
-        config.backbone.name,
-        (*layers["content"], *layers["style"]),
-        version(find(config.backbone.name, config.backbone.weights)),
-        config.backbone.pooling.value,
-        config.backbone.padding.value,
-        config.backbone.scale.value,
-        setting.device,
-    )
-    backbone = Shared(setting.session).backbone(network)
-    content_layers, style_layers = (tuple(backbone.canonical(layers[term])) for term in ("content", "style"))
-    losses = replace(losses_of(config), layer_weights=layer_weights_of(config, backbone, style_layers))
-    return Method(network, backbone, content_layers, style_layers, losses)
-
-
-def losses_of(config: Config) -> Losses:
-    """The losses and weights that a config describes, with equal weights of the style layers."""
-    return Losses(
-        CONTENT_LOSSES.make({"name": config.content_loss}),
-        STYLE_LOSSES.make(config.style_loss),
-        {"content": config.content_weight, "style": config.style_weight, "tv": config.tv_weight},
-    )
-
-
-def layer_weights_of(config: Config, backbone: Backbone, layers: Sequence[str]) -> tuple[float, ...] | None:
-    """The weights of the style layers, with the sum 1; None: equal. layers: canonical names.
-
-    `positions` weights a layer by its number of positions, which falls with the square of its stride: 256:64:16:4:1
-    for conv1_1 … conv5_1, the weights of crowsonkb/style-transfer-pytorch. Raises InputError for any other word, for a
-    list of the wrong length, and for weights that are negative or all zero.
-    """
-    given = config.style_layer_weights
-    if given is None or not layers:
-        return None
-    if given == "positions":
-        given = [backbone.receptive_fields[layer].stride ** -2 for layer in layers]
-    shown = f"style_layer_weights={given}"
-    if not isinstance(given, list) or not all(isinstance(each, int | float) for each in given):
-        raise InputError(f"{shown}: must be null (equal), positions, or a list of numbers, one for each style layer")
-    if len(given) != len(layers):
-        raise InputError(f"{shown}: has {len(given)} weights, and there are {len(layers)} style layers")
-    if not all(math.isfinite(each) and each >= 0 for each in given) or not any(given):
-        raise InputError(f"{shown}: weights must be at least 0, and one of them above 0")
-    return tuple(each / sum(given) for each in given)
 
 
 def optimizer_of(config: Config) -> tuple[MakeOptimizer, int]:

@@ -22,7 +22,8 @@ from nst.images.files import load
 from nst.images.noise import noise
 from nst.losses.objective import Features, Objective, content_targets, style_targets
 from nst.memory.strips import WHOLE
-from nst.modes.parts import Experiment, Setting, file_facts, losses_of, optimizer_of
+from nst.modes.method import losses_of
+from nst.modes.parts import Experiment, Setting, file_facts, optimizer_of
 from nst.modes.pixels.descent import Descent, Scale
 from nst.modes.pixels.task import Pixels
 from nst.record.files import read_record, refuse_another, refuse_changed

@@ -81,5 +81,6 @@ def test_strips_make_no_difference_to_a_run(nst: Door) -> None:
     assert whole.status == 0, whole.err
     assert whole.record["config"]["style_loss"] == {"name": "sliced", "renew_every": 25}
     assert whole.rows()[-1]["loss/style"] < whole.rows()[0]["loss/style"]
-    assert np.abs(whole.pixels().astype(int) - strips.pixels()).max() <= 1
+    # rounding may swap the ranks of two positions that are nearly alike
+    assert np.abs(whole.pixels().astype(int) - strips.pixels()).max() <= 2
     assert "style_loss.renew_every=0: must be at least 1" in nst(*asked, "style_loss.renew_every=0").err

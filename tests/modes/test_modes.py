@@ -93,7 +93,7 @@ def test_modes_are_swept_in_any_notation(swept: str, nst: Door) -> None:
 def test_a_style_loss_must_be_chosen(nst: Door) -> None:
     result = nst("~style_loss", *SMALL)
     assert result.status == 2
-    assert "choose one with style_loss=NAME; there are gram, moments" in result.err
+    assert "choose one with style_loss=NAME; there are gram, gram_moments, moments" in result.err
 
 
 def test_several_styles_are_one_statistic_and_listed_everywhere(nst: Door) -> None:

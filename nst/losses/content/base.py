@@ -29,4 +29,4 @@ class ContentLoss(ABC):
         return self.distance([self.part(features, slice(None), target)], target)
 
 
-CONTENT_LOSSES: Registry[ContentLoss] = Registry("content_loss")
+CONTENT_LOSSES: Registry[ContentLoss] = Registry("content_loss", key="content_loss")

@@ -38,7 +38,7 @@ class SelfSimilarity(ContentLoss):
 
     places: ClassVar[int] = 1024
     """At most so many places, as in the paper."""
-    scale: ClassVar[float] = 10.0
+    scale: ClassVar[float] = 30.0
     """Factor with which `content_weight` keeps as much of the content as with feature distances (measured)."""
 
     def target(self, features: Tensor) -> Similarity:

@@ -25,6 +25,8 @@ class StyleLoss(ABC):
     """Factor of the distance, chosen so that `style_weight=1e6` balances `content_weight=1`."""
     capturable: ClassVar[bool] = True
     """Whether a CUDA graph can contain the loss: nothing in it may synchronize the device."""
+    copies: ClassVar[float] = 0.0
+    """Copies of the features at all positions that a step keeps in memory, even if the image is in strips."""
     renew_every: int = 0
     """Steps after which `prepare` is called again; 0: never. Between two calls the loss is one smooth function."""
 

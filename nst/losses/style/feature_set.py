@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ class FeatureSet(StyleLoss):
     renew_every: steps, at least 1, between two calls of `prepare`.
     """
 
+    copies: ClassVar[float] = 6.0
     renew_every: int = 25
 
     def __post_init__(self) -> None:

@@ -16,15 +16,14 @@ from nst.images.noise import noise
 from nst.memory.estimate import Plan, fewest_strips, plan_strips
 from nst.memory.strips import cut
 from nst.memory.system import free_bytes
+from nst.modes.method import Method, method_of
 from nst.modes.parts import (
     Experiment,
-    Method,
     Setting,
     check_size,
     check_terms,
     file_facts,
     input_paths,
-    method_of,
     optimizer_of,
 )
 from nst.modes.pixels.descent import Descent, Scale, last_steps, most_scales
@@ -180,6 +179,7 @@ def _plan(setting: Setting, method: Method, canvas: Tensor) -> Plan:
     height, width = canvas.shape[2:]
     fields = method.backbone.receptive_fields
     memory = Shared(setting.session).step_memory(method.network, optimizer_of(setting.config)[1])
+    memory = memory.keeping(method.style_layers, method.losses.style.copies)
     if setting.config.strip:
         return plan_strips(memory, fields, height, width, setting.config.strip)
     found = fewest_strips(memory, fields, height, width, available := free_bytes(setting.device))

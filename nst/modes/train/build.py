@@ -15,6 +15,7 @@ from nst.generators.data import CropDataset, find_images
 from nst.generators.networks import GENERATORS, Generator
 from nst.images import samples
 from nst.images.files import load_cover
+from nst.modes.method import method_of
 from nst.modes.parts import (
     Experiment,
     Setting,
@@ -22,7 +23,6 @@ from nst.modes.parts import (
     check_terms,
     file_facts,
     input_paths,
-    method_of,
     optimizer_of,
 )
 from nst.modes.shared import Read, Shared
