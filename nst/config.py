@@ -115,7 +115,7 @@ class Backbone(Section):
     name: str = key(MISSING, "the network; set by the group")
     weights: str | None = key(None, "a .pth or .safetensors file; null: the embedded or torchvision's official one")
     pooling: Pooling = key(Pooling.max, "max as trained, or avg (Gatys 2016)")
-    padding: Padding = key(Padding.zeros, "zeros as VGG was trained, reflect or replicate")
+    padding: Padding = key(Padding.zeros, "beyond the border: zeros as VGG was trained, reflect or replicate")
     scale: BackboneScale = key(
         BackboneScale.unit, "unit: each layer has mean activation 1, so weights mean the same everywhere; or as_trained"
     )

@@ -1,7 +1,7 @@
 """A frozen network, built only as deep as the deepest requested layer."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from itertools import count
 
 import torch
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from nst.backbones.layers import resolve
 from nst.backbones.networks import architecture
-from nst.backbones.scale import fold, mean_activations, multiply
+from nst.backbones.scale import fold, multiply
 from nst.backbones.weights import find, read
 from nst.errors import InputError
 from nst.memory.strips import ReceptiveField
@@ -73,15 +73,13 @@ class Backbone(nn.Module):
         self._load()
         self.to(memory_format=torch.channels_last).requires_grad_(False).eval()
 
-    def to_unit_scale(self, photographs: Sequence[Tensor]) -> None:
-        """Divide each layer by its mean absolute activation over photographs (Gatys et al. 2016, section 2).
+    def to_unit_scale(self, means: Mapping[str, float]) -> None:
+        """Divide each layer by its mean activation over photographs (Gatys et al. 2016, section 2).
 
         It is folded into the weights; only where layers share a convolution, all but one are multiplied in each pass.
-        photographs: (1, 3, H, W) each, RGB in [0, 1], on the backbone's device; at least one.
+        means: what `mean_activations` gives for the backbone as it was trained.
         Raises InputError for a layer whose mean activation is 0 or not finite.
         """
-        # as a record shows them, so that a picture can be made from its record
-        means = {layer: float(f"{mean:.6g}") for layer, mean in mean_activations(self, photographs).items()}
         for layer, mean in means.items():
             if not (math.isfinite(mean) and mean > 0):
                 raise InputError(
@@ -92,7 +90,7 @@ class Backbone(nn.Module):
         remaining = fold(self.features, self._reads, factors)
         for layer, tap in self.taps.items():
             multiply(tap, remaining.pop(layer), factors[layer])
-        self.mean_activations = means
+        self.mean_activations = dict(means)
         self._factors = {layer: factor for layer, factor in remaining.items() if factor != 1}
 
     def canonical(self, layers: Iterable[str]) -> list[str]:

@@ -1,12 +1,13 @@
 """Images, backbones and targets: what the jobs of a sweep share through their session."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from nst.backbones import Backbone
+from nst.backbones.scale import mean_activations
 from nst.files import Version
 from nst.images import samples
 from nst.images.files import load
@@ -24,6 +25,8 @@ CALIBRATION = ("chelsea", "astronaut", "coffee", "rocket")
 CALIBRATION_SIDE = 256
 """Their longest side, in pixels. VGG's and SqueezeNet's means are within 22 % of those at 384 px, slim's within 10 %.
 In smaller photographs edges are denser and means larger: at 128 px by up to 70 %."""
+MEANS: dict["Network", Mapping[str, float]] = {}
+"""Mean activations that this process has measured already: its sessions often use the same network."""
 TARGET_ROWS = 1024
 """Rows of a strip where no gradient is needed."""
 
@@ -71,8 +74,8 @@ class Shared:
         def make() -> Backbone:
             with self.session.timed("weights"):
                 backbone = Backbone(of.name, of.layers, str(of.weights[0]), of.pooling, of.padding)
-                if of.scale == "unit":  # measured on the CPU, so that it is the same for every device
-                    backbone.to_unit_scale(self._photographs(max(CALIBRATION_SIDE, 2 * backbone.smallest_side)))
+                if of.scale == "unit":
+                    backbone.to_unit_scale(self._mean_activations(of, backbone))
                 return backbone.to(of.device)
 
         return self.session.cached("backbone", of, make)
@@ -114,10 +117,14 @@ class Shared:
 
         return self.session.cached("step memory", (network, kept), make)
 
-    def _photographs(self, side: int) -> list[Tensor]:
-        """The photographs over which activations are averaged. side: their longest, in pixels."""
-        paths = (samples.find("backbone.scale", name) for name in CALIBRATION)
-        return self.session.cached("photographs", side, lambda: [load(path, side) for path in paths])
+    def _mean_activations(self, of: Network, backbone: Backbone) -> Mapping[str, float]:
+        """Of a backbone as it was trained, on the CPU: they are the same for every device."""
+        anywhere = replace(of, device=torch.device("cpu"))
+        if anywhere not in MEANS:
+            side = max(CALIBRATION_SIDE, 2 * backbone.smallest_side)
+            paths = (samples.find("backbone.scale", name) for name in CALIBRATION)
+            MEANS[anywhere] = mean_activations(backbone, [load(path, side) for path in paths])
+        return MEANS[anywhere]
 
     def _view(self, network: Network, read: Read, rows: int | None) -> tuple[Tensor, Sequence[Strip]]:
         """An image on the device, and its strips; it may be larger than the one that is optimized."""

@@ -43,7 +43,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str | None]:
 def both(name: str, weights: str | None, **options: str) -> tuple[Backbone, Backbone]:
     """A backbone as trained, and at unit scale over IMAGES."""
     trained, unit = (Backbone(name, LAYERS[name], weights, **options) for _ in range(2))
-    unit.to_unit_scale(IMAGES)
+    unit.to_unit_scale(mean_activations(unit, IMAGES))
     return trained, unit
 
 
@@ -106,7 +106,7 @@ def test_a_layer_without_a_scale_is_refused(value: float, weights: dict[str, str
     save_file(state, tmp_path / "flat.safetensors")
     backbone = Backbone("vgg19", ["conv1_1", "conv1_2"], "flat.safetensors")
     with pytest.raises(InputError, match=r"backbone\.scale=unit: conv1_2 has mean activation .*as_trained") as error:
-        backbone.to_unit_scale(IMAGES)
+        backbone.to_unit_scale(mean_activations(backbone, IMAGES))
     assert "\n" not in str(error.value)
 
 
