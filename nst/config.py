@@ -79,7 +79,7 @@ class Colors(Enum):
 
 
 class Precision(Enum):
-    """Number format of the networks. Gram matrices and optimizers stay in float32.
+    """Number format of the networks. Style statistics and optimizers stay in float32.
 
     tf32: float32 storage, but a GPU's convolutions use only ten bits of the fraction.
     """
@@ -214,7 +214,7 @@ class Config(Section):
         at_least=1,
         at_most=16,
     )
-    scale_factor: float = key(2.0, "growth from one scale to the next: 2, or 1.41421356 for √2", above=1, at_most=4)
+    scale_factor: float = key(2.0, "growth from scale to scale: 2, or 1.41421356 for √2", at_least=1.1, at_most=4)
     smallest_scale: int = key(192, "longest side of the smallest size, pixels, if scales is null", at_least=1)
     scale_steps: list[float] | None = key(
         None,

@@ -1,6 +1,5 @@
 """A frozen network, built only as deep as the deepest requested layer."""
 
-import math
 from collections.abc import Iterable, Mapping
 from itertools import count
 
@@ -9,7 +8,7 @@ from torch import Tensor, nn
 
 from nst.backbones.layers import resolve
 from nst.backbones.networks import architecture
-from nst.backbones.scale import fold, multiply
+from nst.backbones.scale import fold, multiply, unit_factors
 from nst.backbones.weights import find, read
 from nst.errors import InputError
 from nst.memory.strips import ReceptiveField
@@ -80,13 +79,7 @@ class Backbone(nn.Module):
         means: what `mean_activations` gives for the backbone as it was trained.
         Raises InputError for a layer whose mean activation is 0 or not finite.
         """
-        for layer, mean in means.items():
-            if not (math.isfinite(mean) and mean > 0):
-                raise InputError(
-                    f"backbone.scale=unit: {layer} has mean activation {mean:g} with {self.weights}, expected a finite "
-                    "one above 0; take other layers or weights, or backbone.scale=as_trained"
-                )
-        factors = {layer: 1 / mean for layer, mean in means.items()}
+        factors = unit_factors(means)
         remaining = fold(self.features, self._reads, factors)
         for layer, tap in self.taps.items():
             multiply(tap, remaining.pop(layer), factors[layer])

@@ -3,11 +3,14 @@
 Gatys et al. 2016, section 2, scale their VGG-19 in this way. Loss weights then mean the same for every network.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
 from torchvision.models.squeezenet import Fire
+
+from nst.errors import InputError
 
 HOMOGENEOUS = (nn.ReLU, nn.MaxPool2d, nn.AvgPool2d)
 """Modules whose output is multiplied by a positive factor if their input is."""
@@ -23,6 +26,17 @@ def mean_activations(network: Callable[[Tensor], dict[str, Tensor]], images: Ite
     return {layer: float(f"{sum(float(mean[layer]) for mean in means) / len(means):.6g}") for layer in means[0]}
 
 
+def unit_factors(means: Mapping[str, float]) -> dict[str, float]:
+    """Layer → 1 / its mean activation. Raises InputError for a mean that is 0 or not finite."""
+    for layer, mean in means.items():
+        if not (math.isfinite(mean) and mean > 0):
+            raise InputError(
+                f"backbone.scale=unit: {layer} has mean activation {mean:g}, expected a finite one above 0; take other "
+                "layers or weights, or backbone.scale=as_trained"
+            )
+    return {layer: 1 / mean for layer, mean in means.items()}
+
+
 class NormalizedBackbone(nn.Module):
     """A network with each layer divided by its mean absolute activation over `images`. Arguments: `mean_activations`.
 
@@ -32,7 +46,7 @@ class NormalizedBackbone(nn.Module):
     def __init__(self, network: Callable[[Tensor], dict[str, Tensor]], images: Iterable[Tensor]) -> None:
         super().__init__()
         self.network = network
-        self._factors = {layer: 1 / mean for layer, mean in mean_activations(network, images).items()}
+        self._factors = unit_factors(mean_activations(network, images))
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         return {layer: values * self._factors[layer] for layer, values in self.network(image).items()}
@@ -47,13 +61,13 @@ def fold(features: nn.Sequential, reads: Mapping[str, int], factors: Mapping[str
     Returns layer → the factor by which the module's output is still to be multiplied; 1 for a layer that is folded.
     """
     remaining: dict[str, float] = {}
-    places = [place for place, module in enumerate(features) if not isinstance(module, HOMOGENEOUS)]
+    indices = [index for index, module in enumerate(features) if not isinstance(module, HOMOGENEOUS)]
     incoming = 1.0
-    for place, after in zip(places, [*places[1:], len(features)], strict=True):
-        first, last = _convolutions(features[place])
+    for index, after in zip(indices, [*indices[1:], len(features)], strict=True):
+        first, last = _convolutions(features[index])
         for conv in first:
             multiply(conv, 1 / incoming, 1)
-        read = sorted((index, layer) for layer, index in reads.items() if place <= index < after)
+        read = sorted((at, layer) for layer, at in reads.items() if index <= at < after)
         can_be_undone = after == len(features) or _convolutions(features[after])[0]
         outgoing = factors[read[0][1]] if read and last and can_be_undone else 1.0
         for conv in last:

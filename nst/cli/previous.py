@@ -55,6 +55,8 @@ class PreviousRun:
 
         Raises InputError for a record of another version of nst, and for a typed group that sets several keys.
         """
+        if self.continues and self._is_of_another_scale:
+            raise InputError(f"{self.where}: of an older nst, whose losses had another scale; rerun= makes it anew")
         held = _escaped(present(settings(self.record)))
         config: Any = OmegaConf.structured(schema.root())
         try:
@@ -76,6 +78,12 @@ class PreviousRun:
         assert isinstance(config, DictConfig)
         return config
 
+    @property
+    def _is_of_another_scale(self) -> bool:
+        """Whether the run minimized losses as they were before `content_loss` was a key."""
+        config = self.record["config"]
+        return bool(modes.get(config["mode"]).terms) and "content_loss" not in config
+
     def differences(self, now: Mapping[str, Any]) -> list[str]:
         """Where this record differs from another one: versions, device, files, commit; a line each."""
         lines = []
@@ -90,6 +98,8 @@ class PreviousRun:
             for before, after in zip(several, present_files.get(name, []), strict=False):
                 if before["sha256"] != after["sha256"]:
                     lines.append(f"{label}{name}: {before['sha256'][:12]} then, {after['sha256'][:12]} now")
+        if self._is_of_another_scale:
+            lines.append("losses: then with another scale and other layer weights; the picture will differ")
         commits = [commit_name(each["git"]) if each.get("git") else "unknown" for each in (self.record, now)]
         if commits[0] != commits[1]:
             lines.append(f"commit: {commits[0]} then, {commits[1]} now")

@@ -1,6 +1,6 @@
 """The one loop: chunks of steps, reports, checkpoints, and stopping; on Lightning Fabric.
 
-Between two reports nothing logs, allocates or synchronizes the device.
+Between two reports nothing logs or allocates, and only a style loss that must (`wasserstein`) synchronizes the device.
 """
 
 import os

@@ -1,6 +1,5 @@
 """How a config compares images: a backbone, its layers, the losses and their weights."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,6 +15,9 @@ from nst.losses.style import STYLE_LOSSES
 from nst.memory.strips import WHOLE, Strip
 from nst.modes.parts import Setting, file_facts
 from nst.modes.shared import Network, Shared
+
+LARGEST_WEIGHT = 1e9
+"""Of a style layer, relative to the others."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Method:
         return {
             "content_layers": list(self.content_layers),
             "style_layers": list(self.style_layers),
-            "style_layer_weights": [float(f"{weight:.6g}") for weight in weights] if weights else None,
+            "style_layer_weights": list(weights) if weights else None,
         }
 
     @property
@@ -79,7 +81,7 @@ def losses_of(config: Config) -> Losses:
 
 
 def layer_weights_of(config: Config, backbone: Backbone, layers: Sequence[str]) -> tuple[float, ...] | None:
-    """The weights of the style layers, with the sum 1; None: equal. layers: canonical names.
+    """The weights of the style layers, as they are given; None: equal. layers: canonical names.
 
     `positions` weights a layer by its number of positions, which falls with the square of its stride: 256:64:16:4:1
     for conv1_1 … conv5_1, the weights of crowsonkb/style-transfer-pytorch. Raises InputError for any other word, for a
@@ -89,12 +91,12 @@ def layer_weights_of(config: Config, backbone: Backbone, layers: Sequence[str]) 
     if given is None or not layers:
         return None
     if given == "positions":
-        given = [backbone.receptive_fields[layer].stride ** -2 for layer in layers]
+        return tuple(backbone.receptive_fields[layer].stride ** -2 for layer in layers)
     shown = f"style_layer_weights={given}"
-    if not isinstance(given, list) or not all(isinstance(each, int | float) for each in given):
+    if not isinstance(given, list) or not all(type(each) in (int, float) for each in given):
         raise InputError(f"{shown}: must be null (equal), positions, or a list of numbers, one for each style layer")
     if len(given) != len(layers):
         raise InputError(f"{shown}: has {len(given)} weights, and there are {len(layers)} style layers")
-    if not all(math.isfinite(each) and each >= 0 for each in given) or not any(given):
-        raise InputError(f"{shown}: weights must be at least 0, and one of them above 0")
-    return tuple(each / sum(given) for each in given)
+    if not all(0 <= each <= LARGEST_WEIGHT for each in given) or not any(given):
+        raise InputError(f"{shown}: weights must be from 0 to {LARGEST_WEIGHT:g}, and one of them above 0")
+    return tuple(float(each) for each in given)

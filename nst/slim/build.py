@@ -42,7 +42,7 @@ MEASURED_SIDE = 192
 FITTED, NOISES = 200, 16
 """About how many photographs the linear maps are fitted to, and how many images of white noise are measured."""
 PAINTS = (
-    *("size", "steps", "optimizer", "style_loss"),
+    *("size", "steps", "optimizer", "style_loss", "content_loss"),
     *("content_weight", "style_weight", "tv_weight", "range_weight"),
 )
 """Keys and sections that decide what a teacher paints, besides the teacher's own."""
@@ -156,7 +156,11 @@ def _painter(config: Config, device: torch.device) -> Paint:
         objective = Objective(network, losses.terms(kept, matched))
         scale = Scale((content.shape[2], content.shape[3]), objective, config.steps)
         task = Pixels(content, [scale], Descent(make_optimizer, config.range_weight)).to(device)
-        task.take_steps(task.configure_optimizers(), config.steps)
+        task.optimizer = task.configure_optimizers()
+        while task.step < config.steps:
+            until = task.next_stop()
+            task.advance(until - task.step)
+            task.step = until
         return task.picture()
 
     return paint
@@ -193,7 +197,7 @@ def _paints(config: Mapping[str, Any], teachers: Iterable[str]) -> dict[str, Any
         for name in teachers
         if name in held
     }
-    return {"fidelity": {"teachers": painters}} | {key: config[key] for key in PAINTS}
+    return {"fidelity": {"teachers": painters}} | {key: config.get(key) for key in PAINTS}
 
 
 def _measured_on(photos: str, paintings: str | None) -> dict[str, list[Tensor]]:

@@ -73,9 +73,12 @@ def paint(network: Features, layers: Sequence[str], images: Tensor, content: Ten
     chosen = [layer for layer in layers if torch.rand(()) < 0.6] or list(layers)
     texture = bool(torch.rand(()) < 0.4)
     weight = float(10 ** (4 + 4 * torch.rand(())))
-    losses = Losses(FeatureDistance(), Gram(), {"content": 1.0, "style": weight, "tv": 0.0})
-    kept = content_targets(network, (content, WHOLE), [] if texture else chosen[-1:], losses.content)
-    matched = style_targets(network, [(style, WHOLE)], chosen, losses.style)
+    kept = content_targets(network, (content, WHOLE), [] if texture else chosen[-1:], FeatureDistance())
+    matched = style_targets(network, [(style, WHOLE)], chosen, Gram())
+    # the mean over layers of the mean squared difference, which slim was trained with, not of the sum of squares
+    thin = [matched[layer].shape[1] ** -2.0 for layer in chosen]
+    weights = {"content": 1.0, "style": weight * sum(thin) / len(thin) / Gram.scale, "tv": 0.0}
+    losses = Losses(FeatureDistance(), Gram(), weights, tuple(thin))
     objective = Objective(network, losses.terms(kept, matched))
     pixels = images.clone().requires_grad_(True)
     optimizer: Any = torch.optim.LBFGS(

@@ -149,14 +149,6 @@ def test_the_scale_of_the_weights_makes_no_difference_to_a_run(
     assert trained["loss/style"] != pytest.approx(losses["loss/style"], rel=0.1)
 
 
-def test_a_run_at_unit_scale_is_made_again_from_its_record(nst: Door) -> None:
-    first = nst(*SMALL)
-    again = nst(f"rerun={first.folder}")
-    assert again.status == 0, again.err
-    assert (again.pixels() == first.pixels()).all()
-    assert again.record["weights"] == first.record["weights"]
-
-
 @pytest.mark.real_weights
 @pytest.mark.skipif(not SHARED.is_dir(), reason="no ../shared with real weights")
 @pytest.mark.parametrize(

@@ -122,7 +122,7 @@ def test_a_training_is_taken_up_with_its_own_sections(nst: Door, monkeypatch: py
 
 
 def test_a_record_with_old_names_is_made_again(nst: Door) -> None:
-    first = nst(*SMALL, "init=noise", "scales=1", "style_loss.normalize=hw")
+    first = nst(*SMALL, "init=noise", "scales=1", "style_loss=gram", "style_loss.normalize=hw")
     record = first.record
     config = record["config"] | {"levels": 1, "alpha": "white", "minimise": "total", "style_loss": {"gram": "hw"}}
     for name in ("scales", "background", "optimized_metric"):

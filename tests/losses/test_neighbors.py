@@ -1,6 +1,5 @@
 """style_loss=neighbors: matches and cosines worked out by hand, blocks, zero vectors, gradients and strips."""
 
-import numpy as np
 import pytest
 import torch
 
@@ -81,11 +80,10 @@ def test_a_bad_number_is_refused(field: str) -> None:
         Neighbors(**{field: 0})
 
 
-def test_strips_make_no_difference_to_a_run(nst: Door) -> None:
-    asked = (*SMALL, "style_loss=neighbors", "content=astronaut", "size=96", "layers=classroom", "steps=3")
-    whole, strips = nst(*asked), nst(*asked, "strip=32")
+def test_a_run_matches_it(nst: Door) -> None:
+    asked = (*SMALL, "style_loss=neighbors", "layers=classroom", "steps=3")
+    whole = nst(*asked)
     assert whole.status == 0, whole.err
     assert whole.record["config"]["style_loss"] == {"name": "neighbors", "renew_every": 25, "positions": 4096}
     assert whole.rows()[-1]["loss/style"] < whole.rows()[0]["loss/style"]
-    assert np.abs(whole.pixels().astype(int) - strips.pixels()).max() <= 1
     assert "style_loss.positions=0: must be at least 1" in nst(*asked, "style_loss.positions=0").err

@@ -1,6 +1,5 @@
 """content_loss=self_similarity: worked out by hand, in strips, and what it ignores."""
 
-import numpy as np
 import torch
 
 from nst.losses.content.self_similarity import SelfSimilarity
@@ -8,7 +7,7 @@ from nst.memory.strips import Strip
 from tests.conftest import SMALL, Door
 
 LOSS = SelfSimilarity()
-FEATURES = torch.tensor([[[[1.0, 0.0, 1.0]], [[0.0, 1.0, 1.0]]]])  # three places: (1, 0), (0, 1), (1, 1)
+FEATURES = torch.tensor([[[[1.0, 0.0, 1.0]], [[0.0, 1.0, 1.0]]]])  # three positions: (1, 0), (0, 1), (1, 1)
 
 
 def test_columns_of_cosine_distances_have_the_sum_one() -> None:
@@ -18,7 +17,7 @@ def test_columns_of_cosine_distances_have_the_sum_one() -> None:
 
 
 def test_the_loss_is_the_mean_over_columns_of_absolute_differences() -> None:
-    other = torch.tensor([[[[1.0, 0.0, 1.0]], [[0.0, 1.0, 0.0]]]])  # the third place is like the first
+    other = torch.tensor([[[[1.0, 0.0, 1.0]], [[0.0, 1.0, 0.0]]]])  # the third position is like the first
     # columns (0, 1, 0), (1/2, 0, 1/2), (0, 1, 0) against (0, 1, n), (1, 0, n), (n, n, 0), each divided by its sum
     near = 1 - 0.5**0.5
     first = 2 * near / (1 + near)
@@ -34,11 +33,11 @@ def test_it_is_zero_for_the_content_and_ignores_scale() -> None:
     torch.testing.assert_close(LOSS(3 * features, LOSS.target(features)), torch.tensor(0.0), atol=1e-4, rtol=0)
 
 
-def test_at_most_1024_places_are_compared_and_strips_find_the_same() -> None:
+def test_at_most_1024_positions_are_compared_and_strips_find_the_same() -> None:
     features, other = torch.rand(2, 1, 3, 50, 70)
     target = LOSS.target(features)
-    assert 900 < len(target.places) <= 1024
-    assert len(set(target.places.tolist())) == len(target.places)
+    assert 900 < len(target.positions) <= 1024
+    assert len(set(target.positions.tolist())) == len(target.positions)
     place = Strip(slice(None), {}, {"a": slice(0, 20), "b": slice(20, None)}).place
     parts = [LOSS.part(other[:, :, rows], rows, target) for rows in place.values()]
     torch.testing.assert_close(LOSS.distance(parts, target), LOSS(other, target))
@@ -54,22 +53,9 @@ def test_the_gradient_is_right_and_finite_for_a_flat_image() -> None:
     assert gradient.isfinite().all()
 
 
-def test_a_run_keeps_the_structure_and_strips_make_no_difference(nst: Door) -> None:
-    asked = (*SMALL, "content_loss=self_similarity", "content=astronaut", "size=96", "style_weight=1e4", "steps=4")
-    whole, strips = nst(*asked), nst(*asked, "strip=32")
-    assert whole.status == 0, whole.err
-    assert 0 < whole.rows()[-1]["loss/content"] < 2 * LOSS.scale
-    assert strips.record["memory"]["strips"] == 3
-    assert np.abs(whole.pixels().astype(int) - strips.pixels()).max() <= 1
-
-
-def test_a_generator_learns_it(nst: Door) -> None:
-    small = ("generator.width=4", "generator.blocks=1", "data.size=48", "data.workers=0", "tracking=none", "steps=3")
-    result = nst("mode=train", "content_loss=self_similarity", *small)
+def test_a_run_keeps_more_of_the_structure_than_of_the_colors(nst: Door) -> None:
+    asked = (*SMALL, "content_loss=self_similarity", "style_weight=1e3")
+    result = nst(*asked)
     assert result.status == 0, result.err
-
-
-def test_an_unknown_content_loss_is_refused(nst: Door) -> None:
-    result = nst("content_loss=features2")
-    assert result.status == 2
-    assert "content_loss=features2: no such choice; did you mean 'features'?" in result.err
+    assert result.rows()[-1]["loss/style"] < result.rows()[0]["loss/style"]
+    assert result.rows()[-1]["loss/content"] < 0.1 * LOSS.scale

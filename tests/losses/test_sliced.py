@@ -1,6 +1,5 @@
 """style_loss=sliced: sorted projections worked out by hand, quantiles of other sizes, gradients and strips."""
 
-import numpy as np
 import pytest
 import torch
 
@@ -75,12 +74,10 @@ def test_a_bad_interval_is_refused() -> None:
         Sliced(renew_every=0)
 
 
-def test_strips_make_no_difference_to_a_run(nst: Door) -> None:
-    asked = (*SMALL, "style_loss=sliced", "content=astronaut", "size=96", "layers=classroom", "steps=3")
-    whole, strips = nst(*asked), nst(*asked, "strip=32")
+def test_a_run_matches_it(nst: Door) -> None:
+    asked = (*SMALL, "style_loss=sliced", "layers=classroom", "steps=3")
+    whole = nst(*asked)
     assert whole.status == 0, whole.err
     assert whole.record["config"]["style_loss"] == {"name": "sliced", "renew_every": 25}
     assert whole.rows()[-1]["loss/style"] < whole.rows()[0]["loss/style"]
-    # rounding may swap the ranks of two positions that are nearly alike
-    assert np.abs(whole.pixels().astype(int) - strips.pixels()).max() <= 2
     assert "style_loss.renew_every=0: must be at least 1" in nst(*asked, "style_loss.renew_every=0").err

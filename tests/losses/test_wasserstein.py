@@ -1,6 +1,5 @@
 """style_loss=wasserstein: Gaussians whose distance is known, its gradient, batches, strips and the default weights."""
 
-import numpy as np
 import pytest
 import torch
 
@@ -85,18 +84,26 @@ def test_the_gradient_is_right_and_finite_for_constant_channels() -> None:
     assert gradient.isfinite().all()
 
 
-def test_strips_make_no_difference_to_a_run(nst: Door) -> None:
-    asked = (*SMALL, "style_loss=wasserstein", "content=astronaut", "size=96", "layers=classroom", "steps=3")
-    whole, strips = nst(*asked), nst(*asked, "strip=32")
+def test_a_run_matches_it(nst: Door) -> None:
+    asked = (*SMALL, "style_loss=wasserstein", "layers=classroom", "steps=3")
+    whole = nst(*asked)
     assert whole.status == 0, whole.err
     assert whole.record["config"]["style_loss"] == {"name": "wasserstein"}
     assert whole.record["config"]["style_layer_weights"] == "positions"
     assert whole.rows()[-1]["loss/style"] < whole.rows()[0]["loss/style"]
-    assert np.abs(whole.pixels().astype(int) - strips.pixels()).max() <= 1
 
 
-def test_a_generator_learns_it(nst: Door) -> None:
+def test_a_generator_learns_it_with_a_content_loss_that_is_not_the_default(nst: Door) -> None:
     small = ("generator.width=4", "generator.blocks=1", "data.size=48", "data.workers=0", "tracking=none")
-    result = nst("mode=train", "style_loss=wasserstein", "style_weight=1e7", *small, "layers=shallow", "steps=8")
+    losses = ("style_loss=wasserstein", "content_loss=self_similarity", "style_weight=1e7")
+    result = nst("mode=train", *losses, *small, "layers=shallow", "steps=8")
     assert result.status == 0, result.err
     assert result.rows()[-1]["loss/style"] < result.rows()[0]["loss/style"]
+
+
+def test_a_loss_that_overflows_is_seen_and_does_not_break(nst: Door) -> None:
+    target = LOSS.target(LOSS.statistic(LOSS.sums(torch.rand(1, 24, 6, 6))))
+    features = torch.full((1, 24, 6, 6), torch.nan)  # eigh raises for 24 channels, not for 64
+    assert LOSS(features, target).isnan()
+    wild = ("optimizer=adam", "optimizer.lr=1e30", "style_loss=wasserstein", *SMALL)
+    assert nst(*wild).status == 3

@@ -6,8 +6,10 @@ import torchvision
 from safetensors.torch import save_file
 
 from nst.backbones import Backbone
+from nst.losses.content import CONTENT_LOSSES
 from nst.losses.content.features import FeatureDistance
 from nst.losses.objective import Losses, Objective, content_targets, style_targets
+from nst.losses.style import STYLE_LOSSES
 from nst.losses.style.gram import Gram
 from nst.memory.strips import cut
 
@@ -60,6 +62,30 @@ def test_the_gradient_is_that_of_the_whole_image(
     (at_once, whole), (in_strips, parts) = evaluate(None), evaluate(rows)
     torch.testing.assert_close(in_strips, at_once, rtol=1e-5, atol=0)
     assert (parts - whole).abs().max() < 1e-4 * whole.abs().max()
+
+
+@pytest.mark.parametrize("name", [*STYLE_LOSSES, *CONTENT_LOSSES])
+def test_every_loss_takes_strips(name: str) -> None:
+    backbone = Backbone("slim", ["conv_1", "conv_3"], padding="reflect")
+    torch.manual_seed(0)
+    content, style, image = (torch.rand(1, 3, tall, 40) for tall in (96, 120, 96))
+
+    def gradient(rows: int | None) -> torch.Tensor:
+        strips, style_strips = (cut(backbone.receptive_fields, tall, rows) for tall in (96, 120))
+        losses = Losses(
+            CONTENT_LOSSES.make({"name": name if name in CONTENT_LOSSES else "features"}),
+            STYLE_LOSSES.make({"name": name if name in STYLE_LOSSES else "gram"}),
+            {"content": float(name in CONTENT_LOSSES), "style": float(name in STYLE_LOSSES), "tv": 0.0},
+        )
+        kept = content_targets(backbone, (content, strips), ["conv3_1"], losses.content)
+        matched = style_targets(backbone, [(style, style_strips)], backbone.layers, losses.style)
+        pixels = image.clone().requires_grad_()
+        values = Objective(backbone, losses.terms(kept, matched), strips)(pixels)
+        return torch.autograd.grad(values["total"], pixels)[0]
+
+    whole, parts = gradient(None), gradient(32)
+    # rounding may swap the ranks, or the neighbors, of positions that are nearly alike
+    assert (parts - whole).abs().max() < (0.02 if name in ("sliced", "neighbors") else 1e-3) * whole.abs().max()
 
 
 def test_no_strip_is_too_short_for_the_network(weights: dict[str, str | None]) -> None:

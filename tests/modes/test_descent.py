@@ -20,6 +20,8 @@ from nst.optim.base import ImageOptimizer
 from tests.cli.test_sweeps import stop_at
 from tests.conftest import SMALL, Door
 
+LAYERS = ",".join(f"conv_{block}" for block in range(1, 6))
+
 
 class Walk(ImageOptimizer):
     """Adds 0.1 to each pixel in each step, and keeps what it was told."""
@@ -211,16 +213,11 @@ def test_a_picture_gone_wrong_is_taken_back_with_its_average(monkeypatch: pytest
     [
         (["scales=5", "content_layers=[conv_5]"], "scales=5: the smallest image would be 4×4 pixels, and conv5_1"),
         (["scales=7"], "scales=7: there are only 6 steps"),
-        (["scale_factor=1"], "scale_factor=1: must be above 1"),
         (["scales=2", "scale_steps=[1,1,1]"], "scale_steps=[1,1,1]: has 3 shares, and there are 2 scales"),
-        (["scale_steps=[1,-1]"], "scale_steps=[1,-1]: must be numbers from 0"),
         (["scale_steps=[0]"], "scale_steps=[0]: must be numbers from 0"),
-        (["scale_steps=[nan]"], "scale_steps=[nan]: must be numbers from 0"),
         (["scale_steps=[]"], "scale_steps=[]: must be numbers from 0"),
         (["style_size=64", "style_scale=2"], "style_size=64 style_scale=2: both say how large the style is"),
-        (["style_scale=0"], "style_scale=0: must be above 0"),
         (["style_scale=0.01", "style_layers=[conv_5]"], "raise style_scale"),
-        (["average=1"], "average=1: must be at most 0.9999"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(arguments: list[str], said: str, nst: Door) -> None:
@@ -257,8 +254,7 @@ def test_sizes_grow_by_the_factor_and_the_style_with_them(nst: Door) -> None:
 
 
 def test_of_shares_for_more_scales_than_fit_the_first_are_used(nst: Door) -> None:
-    result = nst(*SMALL, "scale_steps=[0,1]")
-    assert result.record["decided"]["scale_steps"] is None  # all that is left is 0
+    assert "the shares of the 1 scales are 0" in nst(*SMALL, "scale_steps=[0,1]", "smallest_scale=64").err
     result = nst(*SMALL, "scale_steps=[2,1]")
     assert (result.record["decided"]["scales"], result.record["decided"]["scale_steps"]) == (1, [2])
     assert "bit for bit" in nst(f"rerun={result.folder}", "tracking=none").out
@@ -267,11 +263,13 @@ def test_of_shares_for_more_scales_than_fit_the_first_are_used(nst: Door) -> Non
 @pytest.mark.parametrize(
     "asked",
     [
-        ["optimizer=adam", "average=0.9", "scale_factor=1.41421356", "scales=3", "scale_steps=[2,1]"],
-        ["optimizer=lbfgs", "style_loss=sliced", "style_loss.renew_every=3", "scales=2"],
-        ["optimizer=adam", "style_loss=neighbors", "style_loss.renew_every=3", "average=0.5"],
+        ["style_loss=sliced", "style_loss.renew_every=3", "scales=2", f"style_layers=[{LAYERS}]"],
+        [
+            *("optimizer=adam", "average=0.9", "scale_factor=1.41421356", "scales=3", "scale_steps=[2,1]"),
+            *("style_loss=neighbors", "style_loss.renew_every=3"),
+        ],
     ],
-    ids=["average", "sliced", "neighbors"],
+    ids=["sliced", "neighbors"],
 )
 def test_a_resumed_run_ends_where_the_whole_one_does(
     asked: list[str], nst: Door, monkeypatch: pytest.MonkeyPatch

@@ -118,7 +118,7 @@ def test_large_weights_are_no_trouble_to_the_optimizer(nst: Door) -> None:
     plain, large = nst(*arguments, *weights(0)), nst(*arguments, *weights(60))
     assert large.status == 0, large.err
     assert np.array_equal(plain.pixels(), large.pixels())  # a power of two changes no digit
-    unnormalized = nst(*arguments, "style_loss.normalize=none").rows()
+    unnormalized = nst(*arguments, "style_loss=gram", "style_loss.normalize=none").rows()
     assert unnormalized[-1]["loss/style"] < unnormalized[0]["loss/style"] / 100
 
 
@@ -174,7 +174,7 @@ def test_a_folder_holds_one_run(nst: Door, tmp_path: Path) -> None:
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_with_one_line(nst: Door) -> None:
-    result = nst(*SMALL, "style_weight=1e38", "style_loss.normalize=none")
+    result = nst(*SMALL, "style_weight=1e38", "style_loss=gram", "style_loss.normalize=none")
     assert result.status == 3
     assert "not finite" in result.err
     assert result.err.count("\n") == 1

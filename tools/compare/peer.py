@@ -1,6 +1,7 @@
 """Paint with the peer's recipe, in a folder like that of a run. What was interrupted continues after its last scale."""
 
 import io
+import pickle
 import shlex
 import sys
 import time
@@ -103,7 +104,10 @@ def _continued(checkpoint: Path, made_of: str) -> tuple[State | None, list[dict[
     """The state and the rows of a checkpoint; none without one."""
     if not checkpoint.exists():
         return None, []
-    held = torch.load(checkpoint, weights_only=True)
+    try:
+        held = torch.load(checkpoint, weights_only=True)
+    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError):
+        raise InputError(f"--out {checkpoint.parent}: cannot read its checkpoint; delete it") from None
     if held["made_of"] != made_of:
         raise InputError(f"--out {checkpoint.parent}: holds the checkpoint of another painting; choose another folder")
     return State(*held["state"]), held["rows"]

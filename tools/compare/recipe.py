@@ -1,8 +1,8 @@
 """The recipe of crowsonkb/style-transfer-pytorch, as published: what is minimized, and how, at one scale.
 
 Departures: each layer is divided by its mean activation (nst's scale for every network), so that weights trained at
-another scale than torchvision's, such as Caffe's, do not change the balance; and differences in the total variation are
-not taken across a padded border.
+another scale than torchvision's, such as Caffe's, do not change the balance; pooling rounds sizes up, as everywhere in
+nst; differences in the total variation are not taken across a padded border.
 """
 
 from collections.abc import Callable, Mapping

@@ -26,7 +26,7 @@ class StyleLoss(ABC):
     capturable: ClassVar[bool] = True
     """Whether a CUDA graph can contain the loss: nothing in it may synchronize the device."""
     copies: ClassVar[float] = 0.0
-    """Copies of the features at all positions that a step keeps in memory, even if the image is in strips."""
+    """Copies of all features, of the image and of the styles, that a step keeps, even if the image is in strips."""
     renew_every: int = 0
     """Steps after which `prepare` is called again; 0: never. Between two calls the loss is one smooth function."""
 

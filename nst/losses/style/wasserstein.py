@@ -48,8 +48,12 @@ class _TraceOfRoot(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, covariance: Tensor, root: Tensor) -> Tensor:
-        values, vectors = torch.linalg.eigh(root @ covariance @ root)
+        product = root @ covariance @ root
+        finite = product.isfinite().all((1, 2), keepdim=True)
+        # eigh raises for some matrices that are not finite; the run must see the loss instead
+        values, vectors = torch.linalg.eigh(torch.where(finite, product, torch.eye(product.shape[2]).to(product)))
         values = values.clamp_min(RIDGE**2)  # less is a rounding error: neither Σ nor A² has eigenvalues below RIDGE
+        values = torch.where(finite[:, 0], values, torch.nan)
         ctx.save_for_backward(values, vectors, root)
         return values.sqrt().sum(1)
 

@@ -31,6 +31,9 @@ from nst.modes.pixels.task import Pixels
 from nst.modes.shared import Read, Shared
 from nst.text import gigabytes
 
+LARGEST_STYLE = 16384
+"""Pixels of the style's longest side, as `style_size` has it."""
+MOST_SCALES = 16
 LARGEST_SHARE = 1e9
 """Of the steps, relative to the other scales' shares."""
 
@@ -60,7 +63,7 @@ def build(setting: Setting) -> Experiment:
     paths = _paths(setting)
     method = method_of(setting)
     scenes = _scenes(setting, method, paths)
-    plan = _plan(setting, method, scenes[-1].canvas)
+    plan = _plan(setting, method, scenes[-1])
     shared = Shared(setting.session)
     kept = method.content_layers, method.losses.content
     matched = method.style_layers, method.losses.style
@@ -113,6 +116,8 @@ def _scenes(setting: Setting, method: Method, paths: dict[str, list[Path]]) -> l
             f"style_size={config.style_size} style_scale={config.style_scale:g}: both say how large the style is; "
             "leave out one"
         )
+    if config.size and config.style_scale * config.size > LARGEST_STYLE:
+        raise InputError(f"style_scale={config.style_scale:g}: makes the style larger than {LARGEST_STYLE} px a side")
     finest = _scene(setting, paths, shrink=1)
     raise_style = "style_size" if config.style_scale == 1 else "style_scale"
     for role, several in {**finest.images, "image": [finest.canvas]}.items():
@@ -122,7 +127,7 @@ def _scenes(setting: Setting, method: Method, paths: dict[str, list[Path]]) -> l
         raise InputError(f"scales={config.scales}: there are only {config.steps} steps")
     wanted = config.scales or most_scales(max(finest.canvas.shape[2:]), config.smallest_scale, config.scale_factor)
     scenes = [finest]
-    while len(scenes) < min(wanted, config.steps):
+    while len(scenes) < min(wanted, config.steps, MOST_SCALES):
         coarser = _scene(setting, paths, shrink=config.scale_factor ** len(scenes))
         if min(coarser.smallest[1]) < side:
             break
@@ -162,24 +167,27 @@ def _shares(config: Config, scales: int) -> list[float] | None:
     shares = config.scale_steps
     if shares is None:
         return None
-    shown = f"scale_steps=[{','.join(f'{share:g}' for share in shares)}]"
-    if not all(0 <= share <= LARGEST_SHARE for share in shares) or not any(shares):
+    numbers = all(type(share) in (int, float) for share in shares)
+    shown = f"scale_steps=[{','.join(f'{share:g}' if numbers else str(share) for share in shares)}]"
+    if not numbers or not all(0 <= share <= LARGEST_SHARE for share in shares) or not any(shares):
         raise InputError(f"{shown}: must be numbers from 0 to {LARGEST_SHARE:g}, with one above 0, such as [2,1]")
     if config.scales and len(shares) > config.scales:
         raise InputError(f"{shown}: has {len(shares)} shares, and there are {config.scales} scales")
-    used = shares[:scales]
-    return used if any(used) else None
+    if not any(shares[:scales]):
+        raise InputError(f"{shown}: the shares of the {scales} scales are 0; one must be above 0")
+    return shares[:scales]
 
 
-def _plan(setting: Setting, method: Method, canvas: Tensor) -> Plan:
+def _plan(setting: Setting, method: Method, scene: Scene) -> Plan:
     """The strips that the config asks for, or the fewest that fit into memory.
 
     Raises InputError for an image that does not fit in any strips.
     """
-    height, width = canvas.shape[2:]
+    height, width = scene.canvas.shape[2:]
+    styles = sum(style.shape[2] * style.shape[3] for style in scene.images.get("style", [])) / (height * width)
     fields = method.backbone.receptive_fields
     memory = Shared(setting.session).step_memory(method.network, optimizer_of(setting.config)[1])
-    memory = memory.keeping(method.style_layers, method.losses.style.copies)
+    memory = memory.keeping(method.style_layers, method.losses.style.copies * (1 + styles))
     if setting.config.strip:
         return plan_strips(memory, fields, height, width, setting.config.strip)
     found = fewest_strips(memory, fields, height, width, available := free_bytes(setting.device))

@@ -119,7 +119,7 @@ class Pixels(Task):
             shown, gradient = self.pixels.clamp(0, 1), self.pixels.grad
             assert gradient is not None
             ends = (self.pixels - good).abs().max(), self.pixels.abs().max(), gradient.abs().max(), _spread(shown)
-            # the only synchronization of a chunk, after all its steps were launched
+            # the only synchronization of a chunk that the task needs, after all its steps were launched
             *terms, moved, largest, slope, spread = torch.cat([before[1:], torch.stack(ends)]).tolist()
             self._unmoved = math.inf if moved else self._unmoved + steps
             wrong = ""
@@ -174,13 +174,14 @@ class Pixels(Task):
         self._gray, self._range_factor = gray, self._descent.range_weight * gray
 
     def _full_precision(self) -> torch.autocast:
-        """Turn autocast off, so that all is as it is after loading a checkpoint."""
+        """Turn autocast off."""
         return torch.autocast(self.pixels.device.type, enabled=False)
 
     def take_steps(self, optimizer: Any, steps: int) -> Tensor:
         """Take `steps` steps with an optimizer of `pixels`, the same one in every call at a scale.
 
-        Returns the loss and the objective's terms as they were before the first step; does not synchronize the device.
+        Returns the loss and the objective's terms as they were before the first step. Does not itself
+        synchronize the device.
         """
         if self._step is None:
             step = partial(self._take_step, optimizer)
@@ -199,7 +200,8 @@ class Pixels(Task):
         """Compute the gradient of the loss. Returns the loss and the objective's terms, one tensor."""
         terms = self.objective(self.pixels)
         loss = self._loss_scale * (terms["total"] + self._range_factor * range_loss(self.pixels))
-        (self.pixels.grad,) = torch.autograd.grad(loss, [self.pixels])
+        with self._full_precision():  # the backward pass of a layer has the precision of its forward pass
+            (self.pixels.grad,) = torch.autograd.grad(loss, [self.pixels])
         return torch.stack([loss, *(terms[name] for name in self.objective.names)]).detach()
 
     @torch.no_grad()
