@@ -32,12 +32,17 @@ def test_every_option_composes(choice: str, nst: Door) -> None:
     assert set(composed) == {item.name for item in fields(schema.root())}
 
 
-def test_the_defaults_are_the_course_s(nst: Door) -> None:
+def test_the_default_is_a_transfer_and_the_course_s_experiments_keep_gram_matrices(nst: Door) -> None:
     composed = yaml.safe_load(nst("--cfg", "job").out)
     assert (composed["content"], composed["mode"], composed["init"]) == ("chelsea", "transfer", "content")
-    assert composed["content_layers"] == ["conv_4"]
+    assert composed["content_layers"] == ["conv_3"]
     assert composed["style_layers"] == [f"conv_{block}" for block in range(1, 6)]
     assert (composed["content_weight"], composed["style_weight"]) == (1, 1e6)
+    assert (composed["style_loss"]["name"], composed["style_layer_weights"]) == ("wasserstein", "positions")
+    course = yaml.safe_load(nst("experiment=style_weight", "--cfg", "job").out)
+    assert (course["style_loss"]["name"], course["content_layers"], course["scales"]) == ("gram", ["conv_4"], 1)
+    equal = yaml.safe_load(nst("style_loss=neighbors", "--cfg", "job").out)
+    assert (equal["style_loss"]["name"], equal["style_layer_weights"]) == ("neighbors", None)
 
 
 def test_typos_and_wrong_values_inside_yaml_files_are_refused(nst: Door, tmp_path: Path) -> None:

@@ -199,7 +199,7 @@ def test_a_picture_is_laid_out_small_and_finished_large(nst: Door) -> None:
     fewer = nst(*SMALL[:-1], *texture[:-1], "size=40", "smallest_scale=5")  # four scales, but for the deepest layer
     assert fewer.pixels().shape == (40, 40, 3)
     assert fewer.record["decided"]["scales"] < 4
-    assert [nst(*SMALL, "steps=2", f"size={size}").record["decided"]["scales"] for size in (383, 384)] == [1, 2]
+    assert [nst(*SMALL, "steps=2", f"size={size}").record["decided"]["scales"] for size in (191, 192)] == [1, 2]
 
 
 def test_in_bfloat16_the_picture_is_nearly_the_same(nst: Door) -> None:
