@@ -1,6 +1,7 @@
 """Builds the work of mode=distill and mode=fidelity."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -153,7 +154,9 @@ def _painter(config: Config, device: torch.device) -> Paint:
     def paint(network: Features, layers: Layers, content: Tensor, style: Tensor) -> Tensor:
         kept = content_targets(network, (content, WHOLE), layers.content, losses.content)
         matched = style_targets(network, [(style, WHOLE)], layers.style, losses.style)
-        objective = Objective(network, losses.terms(kept, matched))
+        features = network(content)
+        positions = tuple(float(features[layer][0, 0].numel()) for layer in layers.style)
+        objective = Objective(network, replace(losses, layer_weights=positions).terms(kept, matched))
         scale = Scale((content.shape[2], content.shape[3]), objective, config.steps)
         task = Pixels(content, [scale], Descent(make_optimizer, config.range_weight)).to(device)
         task.optimizer = task.configure_optimizers()

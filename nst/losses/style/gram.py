@@ -19,7 +19,7 @@ class Gram(StyleLoss):
     own matrix.
     """
 
-    scale: ClassVar[float] = 5e-4
+    scale: ClassVar[float] = 5e-5
     normalize: Literal["chw", "hw", "none"] = "chw"
 
     def sums(self, features: Tensor) -> Sums:
