@@ -16,7 +16,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 # two tests run at a time: with as many threads each as there are cores they would wait for one another
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+torch.set_num_threads(int(os.environ.setdefault("OMP_NUM_THREADS", "1")))  # torch has read the variable already
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 SMALL = ("size=64", "steps=6", "tracking=none", "style_layers=[conv_1,conv_2]", "content_layers=[conv_2]")

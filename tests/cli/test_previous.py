@@ -230,3 +230,16 @@ def test_a_sweep_that_is_told_to_stop_saves_and_goes_on(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "sweep" / "0" / "record.json").read_text())["status"] == "interrupted"
     assert (tmp_path / "sweep" / "0" / "checkpoint.ckpt").exists()
     assert not (tmp_path / "sweep" / "1").exists()
+
+
+def test_a_run_from_before_the_losses_had_one_scale_is_made_again_but_not_resumed(nst: Door) -> None:
+    first = nst(*SMALL)
+    record = first.record
+    del record["config"]["content_loss"]
+    (first.folder / "record.json").write_text(json.dumps(record))
+    resumed = nst(f"resume={first.folder}", "steps=9")
+    assert resumed.status == 2
+    assert "of an older nst, whose losses had another scale; rerun= makes it anew" in resumed.err
+    again = nst(f"rerun={first.folder}", "tracking=none")
+    assert again.status == 0, again.err
+    assert "losses: then with another scale and other layer weights" in again.out + again.err

@@ -8,6 +8,7 @@ from nst.losses.content.features import FeatureDistance
 from nst.losses.objective import Losses, Objective, Style, content_targets, style_targets
 from nst.losses.style.gram import Gram
 from nst.memory.strips import WHOLE
+from tests.conftest import SMALL, Door
 
 CONTENT, STYLE, IMAGE = (torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(seed)) for seed in range(3))
 
@@ -77,3 +78,11 @@ def test_style_layers_are_weighted() -> None:
         term = Style(1.0, matched, loss, weights)
         part = term.part(features, WHOLE[0], term.targets)
         torch.testing.assert_close(term.value(IMAGE, [part], term.targets), expected)
+
+
+@pytest.mark.parametrize("loss", ["sliced", "neighbors", "wasserstein"])
+def test_losses_take_several_styles_together(loss: str, nst: Door) -> None:
+    together, alone = (nst(*SMALL, f"style_loss={loss}", f"style={style}") for style in ("[swirl,waves]", "swirl"))
+    assert together.status == 0, together.err
+    assert together.rows()[-1]["loss/style"] < together.rows()[0]["loss/style"]
+    assert together.rows()[0]["loss/style"] != alone.rows()[0]["loss/style"]
