@@ -73,6 +73,15 @@ def _no_litter() -> Iterator[None]:
     assert files() == before, "tests must leave the checkout as it was"
 
 
+def exit_status(command: Callable[[], object]) -> int:
+    """The exit status that a command line's `main` ends with."""
+    try:
+        command()
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    return 0
+
+
 @pytest.fixture
 def nst(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Door:
     """`nst("steps=3", …)` is `python -m nst.run steps=3 …`; a single run's folder is run/, a second one's run2/."""

@@ -45,10 +45,6 @@ class Strip:
         """The strip's own rows of features (B, C, H', W') that were computed from `seen`."""
         return {layer: values[:, :, self.own.get(layer, ALL)] for layer, values in features.items()}
 
-    def among(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The strip's own rows of features (B, C, H', W') of the whole image."""
-        return {layer: whole[:, :, self.place.get(layer, ALL)] for layer, whole in features.items()}
-
 
 WHOLE = (Strip(ALL, {}, {}),)
 """The whole image as one strip."""

@@ -23,7 +23,7 @@ from nst.generators.files import encode
 from nst.generators.networks import Generator
 from nst.report.__main__ import main
 from nst.text import number
-from tests.conftest import ROOT, SMALL, Door, pixels
+from tests.conftest import ROOT, SMALL, Door, exit_status, pixels
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -78,11 +78,7 @@ def report(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -
     def door(*arguments: Path | str) -> tuple[int, str]:
         monkeypatch.setattr(sys, "argv", ["report", *map(str, arguments)])
         capfd.readouterr()
-        try:
-            main()
-            status = 0
-        except SystemExit as exit_:
-            status = int(exit_.code or 0)
+        status = exit_status(main)
         captured = capfd.readouterr()
         return status, captured.out + captured.err
 

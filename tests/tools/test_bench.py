@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 
+from tests.conftest import exit_status
 from tools.bench.__main__ import main
 from tools.bench.descents import OPTIMIZERS, descend, transfer_objective
 from tools.bench.tables import descents
@@ -25,11 +26,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]
     def run(*arguments: str) -> int:
         few = ("--repeats", "1", "--seconds", "0.01", "--device", "cpu")
         monkeypatch.setattr(sys, "argv", ["bench", *arguments, *few])
-        try:
-            main()
-        except SystemExit as ended:
-            return int(ended.code or 0)
-        return 0
+        return exit_status(main)
 
     return run
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from nst.errors import InputError
 from nst.losses.style.wasserstein import Wasserstein
-from tests.conftest import SMALL, Door
+from tests.conftest import SMALL, Door, exit_status
 from tools.compare import judges, tables
 from tools.compare.__main__ import main
 from tools.compare.judges import Judge, Reference
@@ -41,11 +41,7 @@ def compare(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
 
     def run(*arguments: object) -> int:
         monkeypatch.setattr(sys, "argv", ["compare", *map(str, arguments)])
-        try:
-            main()
-        except SystemExit as ended:
-            return int(ended.code or 0)
-        return 0
+        return exit_status(main)
 
     return run
 

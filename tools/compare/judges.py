@@ -8,6 +8,7 @@ import torch
 from skimage.metrics import structural_similarity
 from torch import Tensor
 
+from nst.images.colors import LUMA
 from nst.losses.content.self_similarity import SelfSimilarity, Similarity
 from nst.losses.objective import Features
 from nst.losses.style import StyleLoss
@@ -16,8 +17,6 @@ from nst.losses.style.sliced import Sliced
 from nst.losses.style.wasserstein import Wasserstein
 from tools.compare.networks import Layers
 
-LUMA = (0.299, 0.587, 0.114)
-"""Of red, green and blue (ITU-R BT.601)."""
 HIGH = 0.25
 """Cycles a pixel above which detail counts as noise: a quarter of the sampling rate, half of what pixels can show."""
 DISTANCES: dict[str, StyleLoss] = {"w2": Wasserstein(), "sliced": Sliced()}
