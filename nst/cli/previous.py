@@ -22,7 +22,7 @@ HARMLESS = re.compile(
     r"hydra/(launcher|sweeper)=\w+|hydra\.launcher\.n_jobs=-?\d+|hydra\.sweeper\.(n_trials=\d+|params\..*)", re.DOTALL
 )
 """What a sweep's recorded command may ask of Hydra: the folder may be a stranger's."""
-MANY = ("mode", "layers", "experiment")
+MANY = ("mode", "layers", "strokes", "experiment")
 """Groups that set several keys."""
 MACHINE = (*("trainer.accelerator", "trainer.devices", "trainer.num_nodes"), "data.workers")
 """Keys that belong to the machine, not to a run."""

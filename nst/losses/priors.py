@@ -17,3 +17,13 @@ def tv_loss(image: Tensor) -> Tensor:
 def range_loss(image: Tensor) -> Tensor:
     """Mean squared distance of a (B, 3, H, W) image's values from [0, 1]: 0 if every value can be shown as it is."""
     return F.mse_loss(image, image.detach().clamp(0, 1))
+
+
+def laplacian(image: Tensor) -> Tensor:
+    """The Laplacian, (B, 1, H', W'), of a (B, 3, H, W) image: of the sum of its channels, in squares of 4 × 4 pixels.
+
+    Li et al. 2017, "Laplacian-Steered Neural Style Transfer", section 4: it is large at edges, whatever their colors.
+    """
+    pooled = F.avg_pool2d(image, 4, ceil_mode=True).sum(1, keepdim=True)
+    kernel = image.new_tensor([[0.0, -1.0, 0.0], [-1.0, 4.0, -1.0], [0.0, -1.0, 0.0]])
+    return F.conv2d(F.pad(pooled, (1, 1, 1, 1), mode="replicate"), kernel[None, None])

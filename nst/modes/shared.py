@@ -8,12 +8,16 @@ from torch import Tensor
 
 from nst.backbones import Backbone
 from nst.backbones.scale import mean_activations
+from nst.errors import InputError
 from nst.files import Version
 from nst.images import samples
+from nst.images.colors import matched_to
 from nst.images.files import load
+from nst.images.masks import Mask, check_shape, fitted
 from nst.losses.content import ContentLoss
-from nst.losses.objective import Targets, content_targets, style_targets
-from nst.losses.style import StyleLoss
+from nst.losses.guide import guides_at
+from nst.losses.style import StyleLoss, Sums
+from nst.losses.targets import Targets, content_targets, mixed_targets, style_sums
 from nst.memory.estimate import StepMemory, step_memory
 from nst.memory.strips import Strip, cut
 from nst.session import Session
@@ -38,6 +42,19 @@ class Read:
     file: Version
     size: int | None
     background: str
+    colors_of: tuple["Read", ...] = ()
+    """Images that its colors are matched to; none: they stay."""
+    color_space: str = "rgb"
+    """In which they are matched."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """A style image, its share in a mix, and the part of it that is taken; None: all."""
+
+    read: Read
+    share: float = 1.0
+    mask: Mask | None = None
 
 
 @dataclass(frozen=True)
@@ -64,7 +81,9 @@ class Shared:
 
         def make() -> Tensor:
             with self.session.timed("images"):
-                return load(read.file[0], read.size, read.background)
+                image = load(read.file[0], read.size, read.background)
+                contents = [self.image(each) for each in read.colors_of]
+                return matched_to(image, contents, read.color_space) if contents else image
 
         return self.session.cached("image", read, make, at_most=16)
 
@@ -92,21 +111,47 @@ class Shared:
 
         return self.session.cached("content", (network, read, wanted, rows), make, at_most=8)
 
-    def style(
+    def styles(
         self,
         network: Network,
-        reads: tuple[Read, ...],
+        looks: tuple[Look, ...],
         wanted: tuple[tuple[str, ...], StyleLoss],
         rows: int | None = None,
-    ) -> Targets:
-        """The targets of some layers and a style loss, of the images together, computed in strips of so many rows."""
+    ) -> list[tuple[float, Targets]]:
+        """Shares and targets of style images, for some layers and a style loss, computed in strips of so many rows.
 
-        def make() -> Targets:
-            views = [self._view(network, read, rows) for read in reads]
-            with self.session.timed("targets"):
-                return style_targets(self.backbone(network), views, *wanted)
+        An additive loss has one target for all of the images; another loss has one for each.
+        """
+        layers, loss = wanted
 
-        return self.session.cached("style", (network, reads, wanted, rows), make, at_most=16)
+        def make() -> list[tuple[float, Targets]]:
+            sums = [self._sums(network, look, wanted, rows) for look in looks]
+            with self.session.timed("targets"), torch.no_grad():
+                if len(looks) > 1 and loss.additive:
+                    return [(1.0, mixed_targets(sums, [look.share for look in looks], loss))]
+                return [
+                    (look.share, {layer: loss.target(loss.statistic(each[layer])) for layer in layers})
+                    for look, each in zip(looks, sums, strict=True)
+                ]
+
+        return self.session.cached("styles", (network, looks, wanted, rows), make, at_most=16)
+
+    def _sums(
+        self, network: Network, look: Look, wanted: tuple[tuple[str, ...], StyleLoss], rows: int | None
+    ) -> dict[str, Sums]:
+        """A style image's sums at each layer. Raises InputError for a mask of another shape, or that leaves nothing."""
+        view, backbone = self._view(network, look.read, rows), self.backbone(network)
+        guides = None
+        if look.mask:
+            size = (view[0].shape[2], view[0].shape[3])
+            what = f"style_mask: the mask {look.mask.path.name}"
+            check_shape(what, look.mask.values, f"style {look.read.file[0].name}", size)
+            fitted_mask, sizes = fitted(look.mask.values, size, 0).to(view[0].device), backbone.sizes(*size)
+            guides = guides_at(fitted_mask, backbone.receptive_fields, sizes, inside=False)
+            if empty := [layer for layer in wanted[0] if guides[layer].vanishes]:
+                raise InputError(f"{what} leaves no place of {look.read.file[0].name} at {empty[0]}")
+        with self.session.timed("targets"):
+            return style_sums(backbone, view, *wanted, guides)
 
     def step_memory(self, network: Network, kept: int) -> StepMemory:
         """What a step on an image's pixels needs, with an optimizer that keeps so many images."""

@@ -12,7 +12,7 @@ from torch.optim import AdamW, Optimizer
 
 from nst.backbones import NormalizedBackbone
 from nst.engine.task import Task
-from nst.losses.objective import Features
+from nst.losses.targets import Features
 from nst.slim.errors import guidance_error, mean_square
 from nst.slim.paintings import Paintings
 from nst.slim.photos import Crops, add_noise, center

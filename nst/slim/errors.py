@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from nst.losses.objective import Features
 from nst.losses.style.gram import gram
+from nst.losses.targets import Features
 from nst.slim.teacher import crop_like
 
 NEAR = 0.01

@@ -15,7 +15,7 @@ from nst.engine.work import Outcome, Reporter
 from nst.errors import Stopped
 from nst.files import encode_csv
 from nst.images.files import encode_png, load
-from nst.losses.objective import Features
+from nst.losses.targets import Features
 from nst.slim.measures import LinearProbe, fidelity, gram_distances, gram_matrices
 from nst.slim.teacher import Teacher
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from nst.losses.objective import Features, Targets
 from nst.losses.style.gram import gram
+from nst.losses.targets import Features, Targets
 from nst.slim.start import Moments
 from nst.slim.teacher import Teacher, crop_like
 

@@ -7,8 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from nst.losses.content.features import FeatureDistance
-from nst.losses.objective import Features, Losses, Objective, content_targets, style_targets
+from nst.losses.objective import Losses, Objective
 from nst.losses.style.gram import Gram
+from nst.losses.targets import Features, content_targets, style_targets
+from nst.losses.terms import Goal
 from nst.memory.strips import WHOLE
 from nst.slim.photos import Crops
 
@@ -79,7 +81,7 @@ def paint(network: Features, layers: Sequence[str], images: Tensor, content: Ten
     thin = [matched[layer].shape[1] ** -2.0 for layer in chosen]
     weights = {"content": 1.0, "style": weight * sum(thin) / len(thin) / Gram.scale, "tv": 0.0}
     losses = Losses(FeatureDistance(), Gram(), weights, tuple(thin))
-    objective = Objective(network, losses.terms(kept, matched))
+    objective = Objective(network, losses.terms(kept, Goal(matched)))
     pixels = images.clone().requires_grad_(True)
     optimizer: Any = torch.optim.LBFGS(
         [pixels], max_iter=VISIT_STEPS, line_search_fn="strong_wolfe", tolerance_grad=0, tolerance_change=0

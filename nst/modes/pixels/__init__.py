@@ -4,12 +4,21 @@ from nst.modes import Mode
 
 CONTENT = frozenset({"content", "content_layers", "content_weight", "content_loss"})
 STYLE = frozenset(
-    {"style", "style_layers", "style_layer_weights", "style_weight", "style_size", "style_scale", "style_loss"}
+    {
+        *("style", "style_mix", "style_layers", "style_layer_weights", "style_weight"),
+        *("style_size", "style_scale", "style_loss"),
+    }
+)
+CONTROL = frozenset(
+    {
+        *("mask", "mask_outside", "mask_feather", "mask_propagation", "regions"),
+        *("colors", "color_match", "structure_weight"),
+    }
 )
 IMAGE = frozenset(
     {
         *("layers", "tv_weight", "range_weight", "init", "steps", "size", "strip", "background"),
-        *("scales", "scale_factor", "smallest_scale", "scale_steps"),
+        *("scales", "scale_factor", "smallest_scale", "scale_steps", "strokes"),
         *("backbone", "optimizer", "average"),
     }
 )
@@ -20,7 +29,7 @@ MODES = [
         "transfer",
         "paint the content in the style (Gatys 2016)",
         BUILD,
-        CONTENT | STYLE | IMAGE | {"pair"},
+        CONTENT | STYLE | CONTROL | IMAGE | {"pair"},
         roles={"content": ("content",), "style": ("style",), "init": ("init",), "pair": ("content", "style")},
         needed=("content", "style"),
         terms=("content", "style"),

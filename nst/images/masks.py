@@ -1,0 +1,87 @@
+"""Masks: which pixels of an image belong to a region."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from PIL import ImageColor
+from torch import Tensor
+from torch.nn import functional as F
+from torchvision.transforms.functional import gaussian_blur
+
+from nst.errors import InputError
+from nst.images.colors import LUMA
+from nst.images.files import load
+
+SAME_COLOR = 48
+"""Greatest difference of a channel, of 255, between a pixel and the named color that it is taken for."""
+STRAY = 1e-3
+"""Share of a mask's pixels, such as those on edges, that may have a color that nobody names."""
+
+
+@dataclass(frozen=True)
+class Mask:
+    """A region in an image file: its white, with grays in part; or one of the colors in it, by names or #rrggbb.
+
+    color: the region's. colors: all that are named, the region's among them.
+    """
+
+    path: Path
+    color: str | None = None
+    colors: tuple[str, ...] = ()
+
+    @cached_property
+    def values(self) -> Tensor:
+        """How far each pixel belongs to the region: (1, 1, H, W) in [0, 1], in the file's own size."""
+        image = load(self.path, background="black")
+        if self.color is None:
+            return (image * image.new_tensor(LUMA)[:, None, None]).sum(1, keepdim=True)
+        palette = torch.tensor([rgb(each) for each in self.colors])
+        nearest = (image.mul(255).round()[0].permute(1, 2, 0)[:, :, None] - palette).abs().amax(3).min(2)
+        mine = (nearest.indices == self.colors.index(self.color)) & (nearest.values <= SAME_COLOR)
+        return mine[None, None].float()
+
+    def unnamed(self) -> tuple[float, str]:
+        """The share of the pixels whose color nobody names, and the most frequent such color as #rrggbb."""
+        pixels = load(self.path, background="black").mul(255).round()[0].flatten(1).T
+        palette = torch.tensor([rgb(each) for each in self.colors])
+        strange = pixels[(pixels[:, None] - palette).abs().amax(2).amin(1) > SAME_COLOR]
+        if not len(strange):
+            return 0.0, ""
+        found, counts = torch.unique(strange, dim=0, return_counts=True)
+        return len(strange) / len(pixels), "#" + "".join(f"{int(each):02x}" for each in found[counts.argmax()])
+
+
+def rgb(color: str) -> tuple[float, ...]:
+    """Red, green and blue, each of 0 … 255. Raises InputError for an unknown color."""
+    try:
+        return tuple(map(float, ImageColor.getrgb(color)[:3]))
+    except ValueError:
+        raise InputError(f"{color}: not a color; use a name such as red, or #rrggbb") from None
+
+
+def fitted(mask: Tensor, size: tuple[int, int], feather: float) -> Tensor:
+    """A mask (1, 1, H, W) at another size (H', W'), with its edges blurred over about `feather` pixels of that size."""
+    mask = F.interpolate(mask, size, mode="area" if mask.shape[2] >= size[0] else "bilinear")
+    if feather < 1:
+        return mask
+    radius = min(round(feather), min(size) - 1)  # the blur reflects the mask at its border
+    return gaussian_blur(mask, [2 * radius + 1, 2 * radius + 1], [feather / 2, feather / 2]) if radius else mask
+
+
+def eroded(mask: Tensor, pixels: int) -> Tensor:
+    """For each pixel of a mask (1, 1, H, W) the least value within so many pixels of it; the border is no edge."""
+    outside = 1 - mask
+    for kernel in ((2 * pixels + 1, 1), (1, 2 * pixels + 1)):
+        outside = F.max_pool2d(outside, kernel, stride=1, padding=(kernel[0] // 2, kernel[1] // 2))
+    return 1 - outside
+
+
+def check_shape(what: str, mask: Tensor, image: str, size: tuple[int, int]) -> None:
+    """Raise InputError if a mask (1, 1, H, W) has other proportions than an image of `size`, (H, W)."""
+    (height, width), (rows, columns) = size, mask.shape[2:]
+    if abs(height * columns / rows - width) > 1.5 + 0.01 * width:
+        raise InputError(
+            f"{what} is {columns}×{rows} pixels, and the {image} {width}×{height}: they need the same proportions"
+        )

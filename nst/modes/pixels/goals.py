@@ -1,0 +1,48 @@
+"""From regions to the goals of the style term."""
+
+from torch import Tensor
+
+from nst.errors import InputError
+from nst.losses.guide import guides_at
+from nst.losses.terms import Goal
+from nst.modes.method import Method
+from nst.modes.pixels.scene import Scene
+from nst.modes.shared import Look, Shared
+from nst.text import say
+
+
+def goals_of(shared: Shared, method: Method, scene: Scene, rows: int | None, inside: bool) -> list[Goal]:
+    """A goal for each region, or for each of its styles where the loss cannot mix them.
+
+    A region's style loss is weighted with its share of the picture: then style and content are balanced in it as they
+    are in a picture without regions (a departure from Gatys et al. 2017, who give each region the same weight). A layer
+    at which the region has no place is left out, and said. rows: of the strips in which styles are encoded. inside: as
+    for `guides_at`. Raises InputError for a region that has no place at any layer.
+    """
+    backbone, layers, goals = method.backbone, method.style_layers, []
+    reads = {read.file[0]: read for read in scene.reads["style"]}
+    for region, mask in zip(scene.regions, scene.masks, strict=True):
+        looks = tuple(
+            Look(reads[path], share, part)
+            for path, share, part in zip(region.styles, region.shares, region.style_masks, strict=True)
+        )
+        guides, lacking = None, set()
+        if mask is not None:
+            on_device = mask.to(method.network.device)
+            guides = guides_at(on_device, backbone.receptive_fields, backbone.sizes(*scene.size), inside)
+            lacking = {layer for layer in layers if guides[layer].vanishes}
+        if lacking:
+            what = f"{region.name}: at {scene.size[1]}×{scene.size[0]} pixels it has no place at"
+            if lacking == set(layers):
+                raise InputError(f"{what} any style layer: take shallower layers, or a larger size or mask")
+            say(f"{what} {', '.join(layer for layer in layers if layer in lacking)}, which is left out")
+        weight = region.weight * (1.0 if mask is None else float(mask.mean()))
+        for share, targets in shared.styles(method.network, looks, (layers, method.losses.style), rows):
+            compared = {layer: None if layer in lacking else target for layer, target in targets.items()}
+            goals.append(Goal(compared, weight * share, guides))
+    return goals
+
+
+def painted_within(image: Tensor, content: Tensor, covered: Tensor) -> Tensor:
+    """The image where regions are, and the content elsewhere. covered: (1, 1, H, W) in [0, 1]."""
+    return content + covered * (image - content)
