@@ -25,13 +25,13 @@ def matched_to(style: Tensor, contents: Sequence[Tensor], space: str = "rgb") ->
     all linear maps it moves the colors least (Monge's map of two Gaussians). space: "rgb", or "lab", CIE L*a*b*. The
     result is cut to [0, 1]: there its covariance can be smaller.
     """
-    of_style, *others = (_lab(each) if space == "lab" else each for each in (style, *contents))
+    of_style, *others = (to_lab(each) if space == "lab" else each for each in (style, *contents))
     (mean, covariance), (wanted_mean, wanted) = _moments([of_style]), _moments(others)
     root, inverse = _power(covariance, 0.5), _power(covariance, -0.5)
     matrix = inverse @ _power(root @ wanted @ root, 0.5) @ inverse
     pixels = of_style[0].flatten(1).double()
     moved = (matrix @ (pixels - mean) + wanted_mean).view_as(of_style[0])[None].to(style.dtype)
-    return (_rgb(moved) if space == "lab" else moved).clamp(0, 1)
+    return (to_rgb(moved) if space == "lab" else moved).clamp(0, 1)
 
 
 def _moments(images: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
@@ -52,7 +52,7 @@ WHITE = (0.95047, 1.0, 1.08883)
 """XYZ of the white point D65."""
 
 
-def _lab(image: Tensor) -> Tensor:
+def to_lab(image: Tensor) -> Tensor:
     """sRGB (1, 3, H, W) as CIE L*a*b*, divided by 100."""
     linear = torch.where(image > 0.04045, ((image + 0.055) / 1.055).clamp_min(0) ** 2.4, image / 12.92)
     xyz = torch.einsum("ij,bjhw->bihw", image.new_tensor(XYZ), linear) / image.new_tensor(WHITE)[:, None, None]
@@ -60,7 +60,7 @@ def _lab(image: Tensor) -> Tensor:
     return torch.stack([1.16 * y - 0.16, 5 * (x - y), 2 * (y - z)], dim=1)
 
 
-def _rgb(image: Tensor) -> Tensor:
+def to_rgb(image: Tensor) -> Tensor:
     """CIE L*a*b*, divided by 100, as sRGB (1, 3, H, W)."""
     light, a, b = image.unbind(1)
     y = (light + 0.16) / 1.16

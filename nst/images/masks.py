@@ -1,5 +1,6 @@
 """Masks: which pixels of an image belong to a region."""
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -54,9 +55,12 @@ class Mask:
 
 
 def rgb(color: str) -> tuple[float, ...]:
-    """Red, green and blue, each of 0 … 255. Raises InputError for an unknown color."""
+    """Red, green and blue, each of 0 … 255. Raises InputError for an unknown color.
+
+    color: a name, or rrggbb with # or without: the command line takes no # inside brackets.
+    """
     try:
-        return tuple(map(float, ImageColor.getrgb(color)[:3]))
+        return tuple(map(float, ImageColor.getrgb(f"#{color}" if re.fullmatch("[0-9a-fA-F]{6}", color) else color)[:3]))
     except ValueError:
         raise InputError(f"{color}: not a color; use a name such as red, or #rrggbb") from None
 

@@ -44,7 +44,10 @@ def whole(style: Any, mix: Any) -> list[Region]:
 
 def masked(style: Any, mix: Any, mask: str, outside: str) -> list[Region]:
     """The short form: the style is where a mask is white, and elsewhere too, by itself, if `outside` is "style"."""
-    regions = [_region("mask", style, mix, mask=_mask("mask", mask))]
+    white = _mask("mask", mask)
+    if float(white.values.min()) > 0.99:
+        raise InputError(f"mask={mask}: is all white, so the style would be everywhere; leave it out")
+    regions = [_region("mask", style, mix, mask=white)]
     return [*regions, _region(REST, style, mix, mask=REST)] if outside == "style" else regions
 
 
@@ -108,9 +111,7 @@ def shares_of(key: str, mix: Any, count: int) -> list[float]:
     if not isinstance(mix, list) or not all(type(each) in (int, float) for each in mix):
         raise InputError(f"{shown}: must be null (equal), or a list of numbers, one for each style")
     if len(mix) != count:
-        raise InputError(
-            f"{shown}: has {len(mix)} shares, and there {'is 1 style' if count == 1 else f'are {count} styles'}"
-        )
+        raise InputError(f"{shown}: must have one number for each style; styles: {count}")
     if not all(0 <= each <= LARGEST_WEIGHT for each in mix) or not any(mix):
         raise InputError(f"{shown}: shares must be from 0 to {LARGEST_WEIGHT:g}, and one of them above 0")
     return [each / sum(mix) for each in mix]
@@ -134,9 +135,8 @@ def masks_at(regions: Sequence[Region], size: tuple[int, int], feather: float) -
         if region.mask == REST:
             found[number] = 1 - together
         if float(found[number].max()) < 0.5:
-            raise InputError(
-                f"{region.name}: {'nothing is left for it' if region.mask == REST else 'its mask is black'}"
-            )
+            left = "the other regions leave nothing for it" if region.mask == REST else "its mask is all black"
+            raise InputError(f"{region.name}: {left}")
     pulls = [region.weight * found[number] for number, region in enumerate(regions)]
     covered = torch.stack(list(found.values())).sum(0).clamp(max=1)
     total = torch.stack(pulls).sum(0).clamp_min(1e-12)

@@ -7,6 +7,7 @@ from nst.losses.guide import guides_at
 from nst.losses.terms import Goal
 from nst.modes.method import Method
 from nst.modes.pixels.scene import Scene
+from nst.modes.regions import files_of
 from nst.modes.shared import Look, Shared
 from nst.text import say
 
@@ -20,7 +21,7 @@ def goals_of(shared: Shared, method: Method, scene: Scene, rows: int | None, ins
     for `guides_at`. Raises InputError for a region that has no place at any layer.
     """
     backbone, layers, goals = method.backbone, method.style_layers, []
-    reads = {read.file[0]: read for read in scene.reads["style"]}
+    reads = dict(zip(files_of(scene.regions)["style"], scene.reads["style"], strict=True))
     for region, mask in zip(scene.regions, scene.masks, strict=True):
         looks = tuple(
             Look(reads[path], share, part)
