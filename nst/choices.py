@@ -89,6 +89,7 @@ class Metric(Enum):
     content = "loss/content"
     style = "loss/style"
     tv = "loss/tv"
+    structure = "loss/structure"
     seconds_per_step = "seconds_per_step"
     total_seconds = "total_seconds"
     peak_memory_mb = "peak_memory_mb"

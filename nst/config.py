@@ -215,7 +215,8 @@ class Config(Section):
     checkpoint: str | None = key(None, "a trained generator: its file, or its run's folder")
     colors: Colors = key(
         Colors.style,
-        "whose colors the picture has: style; content; or matched (the style moved to the content's)",
+        "whose colors the picture has: style; content (of mode=train only the pictures in its record); or matched, the "
+        "style's moved to the content's",
     )
     color_match: ColorSpace = key(ColorSpace.rgb, "colors in which matched moves them: rgb or lab")
     tile: int = key(2048, "longest side processed at once, pixels; larger images are stylized in tiles", at_least=1)

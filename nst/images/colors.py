@@ -7,6 +7,8 @@ from torch import Tensor
 
 LUMA = (0.299, 0.587, 0.114)
 """The luma coefficients of red, green and blue (ITU-R BT.601)."""
+ROUNDING = 255.0**-2
+"""Variance of a style's colors below which it is not blown up: that of rounding to 8 bits, as in a gray drawing."""
 
 
 def with_colors_of(painted: Tensor, content: Tensor) -> Tensor:
@@ -27,8 +29,8 @@ def matched_to(style: Tensor, contents: Sequence[Tensor], space: str = "rgb") ->
     """
     of_style, *others = (to_lab(each) if space == "lab" else each for each in (style, *contents))
     (mean, covariance), (wanted_mean, wanted) = _moments([of_style]), _moments(others)
-    root, inverse = _power(covariance, 0.5), _power(covariance, -0.5)
-    matrix = inverse @ _power(root @ wanted @ root, 0.5) @ inverse
+    root, inverse = _power(covariance, 0.5, ROUNDING), _power(covariance, -0.5, ROUNDING)
+    matrix = inverse @ _power(root @ wanted @ root, 0.5, 0.0) @ inverse
     pixels = of_style[0].flatten(1).double()
     moved = (matrix @ (pixels - mean) + wanted_mean).view_as(of_style[0])[None].to(style.dtype)
     return (to_rgb(moved) if space == "lab" else moved).clamp(0, 1)
@@ -40,10 +42,10 @@ def _moments(images: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     return pixels.mean(1, keepdim=True), torch.cov(pixels)
 
 
-def _power(matrix: Tensor, power: float) -> Tensor:
-    """A power of a symmetric matrix (3, 3) without negative eigenvalues; those near 0, of gray images, are raised."""
+def _power(matrix: Tensor, power: float, least: float) -> Tensor:
+    """A power of a symmetric matrix (3, 3), whose eigenvalues are first raised to at least `least`."""
     values, vectors = torch.linalg.eigh(matrix)
-    return (vectors * values.clamp_min(1e-8).pow(power)) @ vectors.T
+    return (vectors * values.clamp_min(least).pow(power)) @ vectors.T
 
 
 XYZ = ((0.4124564, 0.3575761, 0.1804375), (0.2126729, 0.7151522, 0.0721750), (0.0193339, 0.1191920, 0.9503041))

@@ -12,13 +12,14 @@ from torch.nn import functional as F
 from torchvision.transforms.functional import gaussian_blur
 
 from nst.errors import InputError
+from nst.files import Version
 from nst.images.colors import LUMA
 from nst.images.files import load
 
 SAME_COLOR = 48
 """Greatest difference of a channel, of 255, between a pixel and the named color that it is taken for."""
 STRAY = 1e-3
-"""Share of a mask's pixels, such as those on edges, that may have a color that nobody names."""
+"""Share of a mask's pixels that may have one color that nobody names: those on soft edges have many colors."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +29,14 @@ class Mask:
     color: the region's. colors: all that are named, the region's among them.
     """
 
-    path: Path
+    file: Version
     color: str | None = None
     colors: tuple[str, ...] = ()
+
+    @property
+    def path(self) -> Path:
+        """Of the file."""
+        return self.file[0]
 
     @cached_property
     def values(self) -> Tensor:
@@ -38,31 +44,39 @@ class Mask:
         image = load(self.path, background="black")
         if self.color is None:
             return (image * image.new_tensor(LUMA)[:, None, None]).sum(1, keepdim=True)
-        palette = torch.tensor([rgb(each) for each in self.colors])
-        nearest = (image.mul(255).round()[0].permute(1, 2, 0)[:, :, None] - palette).abs().amax(3).min(2)
-        mine = (nearest.indices == self.colors.index(self.color)) & (nearest.values <= SAME_COLOR)
+        nearest, difference = self._nearest(image)
+        mine = (nearest == self.colors.index(self.color)) & (difference <= SAME_COLOR)
         return mine[None, None].float()
 
-    def unnamed(self) -> tuple[float, str]:
-        """The share of the pixels whose color nobody names, and the most frequent such color as #rrggbb."""
-        pixels = load(self.path, background="black").mul(255).round()[0].flatten(1).T
-        palette = torch.tensor([rgb(each) for each in self.colors])
-        strange = pixels[(pixels[:, None] - palette).abs().amax(2).amin(1) > SAME_COLOR]
+    def most_frequent_other(self) -> tuple[float, str]:
+        """Of the colors that nobody names, the most frequent one's share of the pixels, and it as #rrggbb."""
+        image = load(self.path, background="black")
+        strange = image.mul(255).round()[0].permute(1, 2, 0)[self._nearest(image)[1] > SAME_COLOR]
         if not len(strange):
             return 0.0, ""
         found, counts = torch.unique(strange, dim=0, return_counts=True)
-        return len(strange) / len(pixels), "#" + "".join(f"{int(each):02x}" for each in found[counts.argmax()])
+        shown = "".join(f"{int(each):02x}" for each in found[counts.argmax()])
+        return int(counts.max()) / (image.shape[2] * image.shape[3]), f"#{shown}"
+
+    def _nearest(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """For each pixel of (1, 3, H, W) the number of the named color that is nearest, and the difference: (H, W)."""
+        pixels = image[0].mul(255).round()
+        differences = [
+            (pixels - pixels.new_tensor(rgb("regions", color))[:, None, None]).abs().amax(0) for color in self.colors
+        ]
+        least = torch.stack(differences).min(0)
+        return least.indices, least.values
 
 
-def rgb(color: str) -> tuple[float, ...]:
-    """Red, green and blue, each of 0 … 255. Raises InputError for an unknown color.
+def rgb(key: str, color: str) -> tuple[float, ...]:
+    """Red, green and blue, each of 0 … 255. Raises InputError, with the key that gave it, for an unknown color.
 
     color: a name, or rrggbb with # or without: the command line takes no # inside brackets.
     """
     try:
         return tuple(map(float, ImageColor.getrgb(f"#{color}" if re.fullmatch("[0-9a-fA-F]{6}", color) else color)[:3]))
     except ValueError:
-        raise InputError(f"{color}: not a color; use a name such as red, or #rrggbb") from None
+        raise InputError(f"{key}: {color} is not a color; use a name such as red, or rrggbb") from None
 
 
 def fitted(mask: Tensor, size: tuple[int, int], feather: float) -> Tensor:
@@ -85,7 +99,8 @@ def eroded(mask: Tensor, pixels: int) -> Tensor:
 def check_shape(what: str, mask: Tensor, image: str, size: tuple[int, int]) -> None:
     """Raise InputError if a mask (1, 1, H, W) has other proportions than an image of `size`, (H, W)."""
     (height, width), (rows, columns) = size, mask.shape[2:]
-    if abs(height * columns / rows - width) > 1.5 + 0.01 * width:
+    rounding = 0.5 + 0.5 * columns / rows  # of the image's width, and of its height in units of the width
+    if abs(height * columns / rows - width) > rounding + 0.01 * width:
         raise InputError(
             f"{what} is {columns}×{rows} pixels, and the {image} {width}×{height}: they need the same proportions"
         )

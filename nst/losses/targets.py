@@ -55,11 +55,12 @@ def style_targets(backbone: Features, views: Iterable[View], layers: Iterable[st
 def mixed_targets(sums: Sequence[Mapping[str, Sums]], shares: Sequence[float], loss: StyleLoss) -> Targets:
     """An additive style loss's target at each layer, of styles mixed in these shares: their statistics are averaged.
 
-    sums: of each style, as from `style_sums`. The average is that of the sums over positions, such as means and second
-    moments, not of what is computed from them, such as covariances (crowsonkb/style-transfer-pytorch).
+    sums: of each style, as from `style_sums`; a layer that one of them lacks is left out. What is averaged are sums
+    over positions, such as means and second moments, not what is computed from them, such as covariances
+    (crowsonkb/style-transfer-pytorch).
     """
     targets = {}
-    for layer in sums[0]:
+    for layer in [layer for layer in sums[0] if all(layer in each for each in sums)]:
         parts = [loss.counting(each[layer], share) for each, share in zip(sums, shares, strict=True)]
         targets[layer] = loss.target(loss.statistic(loss.combine(parts)))
     return targets

@@ -10,11 +10,8 @@ from nst.config import Config
 from nst.errors import InputError
 from nst.files import version
 from nst.losses.content import CONTENT_LOSSES
-from nst.losses.objective import Losses, Objective
+from nst.losses.objective import Losses
 from nst.losses.style import STYLE_LOSSES
-from nst.losses.targets import Targets
-from nst.losses.terms import Goal
-from nst.memory.strips import WHOLE, Strip
 from nst.modes.parts import Setting, file_facts
 from nst.modes.shared import Network, Shared
 
@@ -31,10 +28,6 @@ class Method:
     content_layers: tuple[str, ...]
     style_layers: tuple[str, ...]
     losses: Losses
-
-    def objective(self, content: Targets, style: Sequence[Goal], strips: Sequence[Strip] = WHOLE) -> Objective:
-        """What is minimized, against the content's targets and the style's goals, for an image in strips."""
-        return Objective(self.backbone, self.losses.terms(content, *style), strips)
 
     @property
     def decided(self) -> dict[str, Any]:

@@ -1,14 +1,14 @@
 """Images, backbones and targets: what the jobs of a sweep share through their session."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from nst.backbones import Backbone
 from nst.backbones.scale import mean_activations
-from nst.errors import InputError
 from nst.files import Version
 from nst.images import samples
 from nst.images.colors import matched_to
@@ -20,6 +20,7 @@ from nst.losses.style import StyleLoss, Sums
 from nst.losses.targets import Targets, content_targets, mixed_targets, style_sums
 from nst.memory.estimate import StepMemory, step_memory
 from nst.memory.strips import Strip, cut
+from nst.modes.regions import Region
 from nst.session import Session
 
 PROBE_SIDE = 64
@@ -50,11 +51,21 @@ class Read:
 
 @dataclass(frozen=True)
 class Look:
-    """A style image, its share in a mix, and the part of it that is taken; None: all."""
+    """A style image, and the part of it that is taken; None: all. inside: as for `guides_at`."""
 
     read: Read
-    share: float = 1.0
     mask: Mask | None = None
+    inside: bool = False
+
+
+def looks_of(region: Region, reads: Mapping[Path, Read], inside: bool = False) -> dict[Look, float]:
+    """The looks of a region's styles that have a share, and these shares. reads: file → how it is read."""
+    looks: dict[Look, float] = {}
+    for path, part, share in zip(region.styles, region.style_masks, region.shares, strict=True):
+        look = Look(reads[path], part, inside)
+        if share:
+            looks[look] = looks.get(look, 0.0) + share
+    return looks
 
 
 @dataclass(frozen=True)
@@ -114,44 +125,52 @@ class Shared:
     def styles(
         self,
         network: Network,
-        looks: tuple[Look, ...],
+        looks: Mapping[Look, float],
         wanted: tuple[tuple[str, ...], StyleLoss],
         rows: int | None = None,
     ) -> list[tuple[float, Targets]]:
         """Shares and targets of style images, for some layers and a style loss, computed in strips of so many rows.
 
-        An additive loss has one target for all of the images; another loss has one for each.
+        looks: style image → its share, above 0. An additive loss has one target for all of the images; another loss has
+        one for each. A layer at which the part of an image that is taken has no place has None.
         """
         layers, loss = wanted
 
         def make() -> list[tuple[float, Targets]]:
             sums = [self._sums(network, look, wanted, rows) for look in looks]
+            shares = list(looks.values())
             with self.session.timed("targets"), torch.no_grad():
                 if len(looks) > 1 and loss.additive:
-                    return [(1.0, mixed_targets(sums, [look.share for look in looks], loss))]
-                return [
-                    (look.share, {layer: loss.target(loss.statistic(each[layer])) for layer in layers})
-                    for look, each in zip(looks, sums, strict=True)
-                ]
+                    return [(1.0, self._complete(layers, mixed_targets(sums, shares, loss)))]
+                each = [{layer: loss.target(loss.statistic(of[layer])) for layer in of} for of in sums]
+                return [(share, self._complete(layers, of)) for share, of in zip(shares, each, strict=True)]
 
-        return self.session.cached("styles", (network, looks, wanted, rows), make, at_most=16)
+        return self.session.cached("styles", (network, tuple(looks.items()), wanted, rows), make, at_most=16)
+
+    @staticmethod
+    def _complete(layers: Iterable[str], targets: Targets) -> Targets:
+        return {layer: targets.get(layer) for layer in layers}
 
     def _sums(
         self, network: Network, look: Look, wanted: tuple[tuple[str, ...], StyleLoss], rows: int | None
-    ) -> dict[str, Sums]:
-        """A style image's sums at each layer. Raises InputError for a mask of another shape, or that leaves nothing."""
-        view, backbone = self._view(network, look.read, rows), self.backbone(network)
-        guides = None
-        if look.mask:
-            size = (view[0].shape[2], view[0].shape[3])
-            what = f"style_mask: the mask {look.mask.path.name}"
-            check_shape(what, look.mask.values, f"style {look.read.file[0].name}", size)
-            fitted_mask, sizes = fitted(look.mask.values, size, 0).to(view[0].device), backbone.sizes(*size)
-            guides = guides_at(fitted_mask, backbone.receptive_fields, sizes, inside=False)
-            if empty := [layer for layer in wanted[0] if guides[layer].vanishes]:
-                raise InputError(f"{what} leaves no place of {look.read.file[0].name} at {empty[0]}")
-        with self.session.timed("targets"):
-            return style_sums(backbone, view, *wanted, guides)
+    ) -> Mapping[str, Sums]:
+        """A style image's sums, at each layer where the part that is taken has a place."""
+
+        def make() -> Mapping[str, Sums]:
+            view, backbone = self._view(network, look.read, rows), self.backbone(network)
+            guides, (layers, loss) = None, wanted
+            if look.mask:
+                size = (view[0].shape[2], view[0].shape[3])
+                check_shape(
+                    f"style_mask: {look.mask.path.name}", look.mask.values, f"style {look.read.file[0].name}", size
+                )
+                mask, fields = fitted(look.mask.values, size, 0), backbone.receptive_fields
+                guides = guides_at(mask, fields, backbone.sizes(*size), look.inside, network.device)
+                layers = tuple(layer for layer in layers if not guides[layer].vanishes)
+            with self.session.timed("targets"):
+                return style_sums(backbone, view, layers, loss, guides)
+
+        return self.session.cached("sums of styles", (network, look, wanted, rows), make, at_most=16)
 
     def step_memory(self, network: Network, kept: int) -> StepMemory:
         """What a step on an image's pixels needs, with an optimizer that keeps so many images."""

@@ -20,6 +20,8 @@ PAINTINGS = ("swirl", "facets", "waves", "tessellation", "mosaic")
 """Names of the paintings; each is NAME.jpg in this folder."""
 MASKS = ("astronaut_mask", "coffee_mask", "coffee_parts")
 """Names of masks of photographs; each is NAME.png in this folder."""
+NAMES = (*PHOTOGRAPHS, *PAINTINGS, *MASKS)
+"""Of all samples."""
 
 
 def find(key: str, name: str) -> Path:
@@ -40,8 +42,7 @@ def find(key: str, name: str) -> Path:
     if os.path.isdir(path):
         raise InputError(f"{key}={name}: that is a folder; give one image file")
     if not os.path.exists(path):  # pathlib's exists() raises for a name that is too long
-        samples = (*PHOTOGRAPHS, *PAINTINGS, *MASKS)
         raise InputError(
-            f"{key}={name}: no such file or sample{did_you_mean(name, samples)}; the samples are {', '.join(samples)}"
+            f"{key}={name}: no such file or sample{did_you_mean(name, NAMES)}; the samples are {', '.join(NAMES)}"
         )
     return Path(path)

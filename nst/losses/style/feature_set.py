@@ -35,7 +35,8 @@ class FeatureSet(StyleLoss):
 
     def combine(self, parts: Iterable[Sums]) -> Sums:
         """The positions of all parts, one after the other."""
-        return (torch.cat([features for (features,) in parts], dim=1),)
+        together = [features for (features,) in parts]
+        return (together[0] if len(together) == 1 else torch.cat(together, dim=1),)
 
     def statistic(self, sums: Sums) -> Tensor:
         """The features (B, N, C) at N positions."""

@@ -6,7 +6,7 @@ CONTENT = frozenset({"content", "content_layers", "content_weight", "content_los
 STYLE = frozenset(
     {
         *("style", "style_mix", "style_layers", "style_layer_weights", "style_weight"),
-        *("style_size", "style_scale", "style_loss"),
+        *("style_size", "style_scale", "style_loss", "strokes"),
     }
 )
 CONTROL = frozenset(
@@ -18,7 +18,7 @@ CONTROL = frozenset(
 IMAGE = frozenset(
     {
         *("layers", "tv_weight", "range_weight", "init", "steps", "size", "strip", "background"),
-        *("scales", "scale_factor", "smallest_scale", "scale_steps", "strokes"),
+        *("scales", "scale_factor", "smallest_scale", "scale_steps"),
         *("backbone", "optimizer", "average"),
     }
 )

@@ -4,12 +4,16 @@ import gc
 from functools import partial
 from pathlib import Path
 
+from torch import Tensor
+
 from nst.choices import Colors, Propagation
 from nst.config import LEAST_STRIP, Config
 from nst.engine.task import report_steps
 from nst.errors import InputError
 from nst.files import version
 from nst.images.colors import with_colors_of
+from nst.images.files import load
+from nst.losses.objective import Objective
 from nst.losses.terms import Goal, Structure
 from nst.memory.estimate import Plan, fewest_strips, plan_strips
 from nst.memory.strips import cut
@@ -23,13 +27,15 @@ from nst.modes.parts import (
     file_facts,
     input_paths,
     optimizer_of,
+    refuse_two_sizes,
+    style_size_key,
 )
 from nst.modes.pixels.descent import Descent, Scale, last_steps, most_scales
 from nst.modes.pixels.goals import goals_of, painted_within
 from nst.modes.pixels.scene import Scene
 from nst.modes.pixels.start import init_role, start
 from nst.modes.pixels.task import Pixels
-from nst.modes.regions import Region, files_of, listed, masked, masks_at, whole
+from nst.modes.regions import Region, files_of, listed, masked, masks_at, refuse_empty, whole
 from nst.modes.shared import Read, Shared
 from nst.text import gigabytes
 
@@ -42,7 +48,7 @@ LARGEST_SHARE = 1e9
 
 def build(setting: Setting) -> Experiment:
     """Read the images, encode the targets and put the task together. Raises InputError for what cannot work."""
-    config, terms = setting.config, setting.mode.terms
+    config = setting.config
     check_terms(setting)
     regions = _regions(setting)
     paths = _paths(setting, regions)
@@ -62,7 +68,7 @@ def build(setting: Setting) -> Experiment:
         task,
         inputs={role: [file_facts(path) for path in several] for role, several in paths.items()},
         weights=method.facts,
-        originals={role: list(scenes[-1].images[role]) for role in terms},
+        originals=_originals(setting, scenes[-1], paths),
         decided=method.decided | {"scales": len(scenes), "scale_steps": shares, "strip": plan.rows},
         plan=plan,
         lighter=f"size={max(height, width) // 2} or strip={max(LEAST_STRIP, (plan.rows or height) // 4)}",
@@ -77,13 +83,25 @@ def _scale(setting: Setting, method: Method, scene: Scene, rows: int | None, unt
     inside = config.mask_propagation is Propagation.inside
     goals = goals_of(shared, method, scene, rows, inside) if "style" in terms else [Goal({})]
     canvas, covered = scene.canvas.to(setting.device), scene.covered
-    objective = method.objective(content, goals, cut(method.backbone.receptive_fields, scene.size[0], rows))
-    if covered is not None:
-        objective.shown = partial(painted_within, content=canvas, covered=covered.to(setting.device))
-    if config.structure_weight and len(terms) > 1:
-        objective.terms["structure"] = Structure(config.structure_weight, canvas)
-    finish = partial(with_colors_of, content=canvas) if config.colors is Colors.content and len(terms) > 1 else None
-    return Scale(scene.size, objective, until, finish)
+    compared = method.losses.terms(content, *goals)
+    if config.structure_weight and _is_transfer(setting):
+        compared["structure"] = Structure(config.structure_weight, canvas)
+    shown = None if covered is None else partial(painted_within, content=canvas, covered=covered.to(setting.device))
+    strips = cut(method.backbone.receptive_fields, scene.size[0], rows)
+    finish = partial(with_colors_of, content=canvas) if config.colors is Colors.content else None
+    return Scale(scene.size, Objective(method.backbone, compared, strips, shown), until, finish)
+
+
+def _is_transfer(setting: Setting) -> bool:
+    """Whether the mode has a content and a style."""
+    return len(setting.mode.terms) == 2
+
+
+def _originals(setting: Setting, scene: Scene, paths: dict[str, list[Path]]) -> dict[str, list[Tensor]]:
+    """Role → the images that the record keeps: of the terms, and of masks, in the result's size."""
+    images = {role: list(scene.images[role]) for role in setting.mode.terms}
+    masks = [load(path, max(scene.size), "black") for path in paths.get("mask", [])]
+    return images | ({"mask": masks} if masks else {})
 
 
 def _regions(setting: Setting) -> list[Region]:
@@ -91,8 +109,6 @@ def _regions(setting: Setting) -> list[Region]:
     config = setting.config
     if "style" not in setting.mode.terms:
         return []
-    if config.mask is not None and config.regions is not None:
-        raise InputError("mask and regions: both say where the style is; give one of them")
     if config.regions is not None:
         return listed(config.regions)
     input_paths(setting, [])  # refuses a style that is missing
@@ -118,19 +134,15 @@ def _paths(setting: Setting, regions: list[Region]) -> dict[str, list[Path]]:
 def _scenes(setting: Setting, method: Method, paths: dict[str, list[Path]], regions: list[Region]) -> list[Scene]:
     """The images of each scale, from coarse to fine. Raises InputError if there cannot be as many as are asked for."""
     config, side = setting.config, method.backbone.smallest_side
-    if config.style_size and config.style_scale != 1:
-        raise InputError(
-            f"style_size={config.style_size} style_scale={config.style_scale:g}: both say how large the style is; "
-            "leave out one"
-        )
+    refuse_two_sizes(config)
     if config.size and config.style_scale * config.size > LARGEST_STYLE:
         raise InputError(f"style_scale={config.style_scale:g}: makes the style larger than {LARGEST_STYLE} px a side")
     scene_of = partial(_scene, setting, paths, regions)
     finest = scene_of(shrink=1)
-    raise_style = "style_size" if config.style_scale == 1 else "style_scale"
+    refuse_empty(regions, finest.masks)
     for role, several in {**finest.images, "image": [finest.canvas]}.items():
         for image in several:
-            check_size(role, image, method.backbone, raise_key=raise_style if role == "style" else "size")
+            check_size(role, image, method.backbone, raise_key=style_size_key(config) if role == "style" else "size")
     if config.scales and config.scales > config.steps:
         raise InputError(f"scales={config.scales}: there are only {config.steps} steps")
     wanted = config.scales or most_scales(max(finest.size), config.smallest_scale, config.scale_factor)
@@ -163,7 +175,7 @@ def _scene(setting: Setting, paths: dict[str, list[Path]], regions: list[Region]
         canvas = read(base, max(shared.image(canvas).shape[2:]) / shrink)
     image = shared.image(canvas)
     style_side = config.style_size / shrink if config.style_size else config.style_scale * max(image.shape[2:])
-    matched = [canvas] if config.colors is Colors.matched and len(setting.mode.terms) > 1 else []
+    matched = [canvas] if config.colors is Colors.matched else []
     reads: dict[str, list[Read]] = {
         role: [read(path, style_side, *matched) if role == "style" else read(path, canvas.size) for path in paths[role]]
         for role in ("content", "style")
@@ -171,7 +183,7 @@ def _scene(setting: Setting, paths: dict[str, list[Path]], regions: list[Region]
     }
     images = {role: [shared.image(each) for each in several] for role, several in reads.items()}
     masks = masks_at(regions, (image.shape[2], image.shape[3]), config.mask_feather / shrink)
-    return Scene(reads, images, image, regions, masks)
+    return Scene(reads, images, image, regions, masks, finest=shrink == 1)
 
 
 def _shares(config: Config, scales: int) -> list[float] | None:
@@ -199,7 +211,10 @@ def _plan(setting: Setting, method: Method, scene: Scene) -> Plan:
     styles = sum(style.shape[2] * style.shape[3] for style in scene.images.get("style", [])) / (height * width)
     fields = method.backbone.receptive_fields
     memory = Shared(setting.session).step_memory(method.network, optimizer_of(setting.config)[1])
-    memory = memory.keeping(method.style_layers, method.losses.style.copies * (1 + styles))
+    loss = method.losses.style
+    goals = 1 if loss.additive else sum(len(region.styles) for region in scene.regions)
+    regions = sum(mask is not None for mask in scene.masks)  # each keeps its weighted features for the gradient
+    memory = memory.keeping(method.style_layers, loss.copies * (goals + styles) + regions)
     if setting.config.strip:
         return plan_strips(memory, fields, height, width, setting.config.strip)
     found = fewest_strips(memory, fields, height, width, available := free_bytes(setting.device))

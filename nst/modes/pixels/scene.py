@@ -21,6 +21,8 @@ class Scene:
     regions: Sequence[Region]
     masks: Sequence[Tensor | None]
     """Of each region: how far each pixel of the canvas belongs to it, (1, 1, H, W); None: all do."""
+    finest: bool
+    """Whether the canvas has the result's size."""
 
     @property
     def size(self) -> tuple[int, int]:

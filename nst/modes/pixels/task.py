@@ -207,12 +207,12 @@ class Pixels(Task):
     @torch.no_grad()
     def picture(self) -> Tensor:
         """The image so far, (1, 3, H, W) in [0, 1]."""
-        finish = self.scales[self._at].finish
-        return finish(self._clamped()) if finish else self._clamped()
+        shown, finish = self.objective.shown(self._clamped()), self.scales[self._at].finish
+        return finish(shown) if finish else shown
 
     def _clamped(self) -> Tensor:
-        """What the losses are of, in [0, 1]. Clamped only here: inside a step it would mislead L-BFGS."""
-        return self.objective.shown(self._average.value(self.pixels.detach()).clamp(0, 1))
+        """The pixels in [0, 1]. Clamped only here: inside a step it would mislead L-BFGS."""
+        return self._average.value(self.pixels.detach()).clamp(0, 1)
 
     @torch.no_grad()
     def metrics(self) -> dict[str, float]:

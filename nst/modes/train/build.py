@@ -16,6 +16,7 @@ from nst.generators.data import CropDataset, find_images
 from nst.generators.networks import GENERATORS, Generator
 from nst.images import samples
 from nst.images.files import load_cover
+from nst.losses.objective import Objective
 from nst.losses.terms import Goal
 from nst.modes.method import method_of
 from nst.modes.parts import (
@@ -26,9 +27,11 @@ from nst.modes.parts import (
     file_facts,
     input_paths,
     optimizer_of,
+    refuse_two_sizes,
+    style_size_key,
 )
 from nst.modes.regions import whole
-from nst.modes.shared import Look, Read, Shared
+from nst.modes.shared import Read, Shared, looks_of
 from nst.modes.train.task import SHOWN, Aim, Train, TrainingData
 
 HELD_OUT_EVERY = 24
@@ -56,31 +59,29 @@ def build(setting: Setting) -> Experiment:
     (region,) = whole(config.style, config.style_mix)
     method, shared = method_of(setting), Shared(setting.session)
     shown, readable = _readable(held_out, data.size)
+    refuse_two_sizes(config)
     side = config.style_size or max(1, round(config.style_scale * data.size))
     photos = [Read(version(path), data.size, config.background) for path in readable]
     colors_of = tuple(photos) if config.colors is Colors.matched else ()
-    looks = tuple(
-        Look(Read(version(path), side, config.background, colors_of, config.color_match.value), share)
-        for path, share in zip(region.styles, region.shares, strict=True)
-    )
+    how = side, config.background, colors_of, config.color_match.value
+    looks = looks_of(region, {path: Read(version(path), *how) for path in region.styles})
     shown = shown.to(setting.device)
     for image in (shared.image(look.read) for look in looks):
-        check_size("style", image, method.backbone, raise_key="style_size")
+        check_size("style", image, method.backbone, raise_key=style_size_key(config))
     check_size("crop", shown, method.backbone, raise_key="data.size")
     styles = shared.styles(method.network, looks, (method.style_layers, method.losses.style))
     goals = [Goal(targets, share) for share, targets in styles]
     style_facts = [file_facts(path) for path in region.styles]
+    facts = {"style": style_facts[0], "styles": style_facts}
     task = Train(
         Generator(generator.name, generator.width, generator.blocks).to(setting.device),
         Aim(
-            method.objective({}, goals),
+            Objective(method.backbone, method.losses.terms({}, *goals)),
             method.content_layers,
             method.losses.content,
             content_colors=config.colors is Colors.content,
         ),
-        TrainingData(
-            CropDataset(kept, data.size, config.seed), shown, data.batch, data.workers, {"style": style_facts[0]}
-        ),
+        TrainingData(CropDataset(kept, data.size, config.seed), shown, data.batch, data.workers, facts),
         optimizer_of(config)[0],
         report_steps(steps, config.tracking.loss_every, config.tracking.image_every),
     )
