@@ -128,8 +128,10 @@ def measure(measurement: Measurement, reporter: Reporter) -> Outcome:
     reporter.start(0, 0.0, measurement.steps)
     measured = _Measured(measurement.layers[TEACHER].style)
     contents = [_load(measurement, pair.content) for pair in measurement.pairs]
-    raw: dict[str, Features] = {TEACHER: measurement.teacher, SLIM: measurement.slim}
-    networks = {name: NormalizedBackbone(network, contents) for name, network in raw.items()}
+    networks: dict[str, Features] = {
+        TEACHER: NormalizedBackbone(measurement.teacher, contents),
+        SLIM: measurement.slim,  # it has that scale already
+    }
     try:
         for done, pair in enumerate(measurement.pairs, start=1):
             pictures = _pictures(measurement, networks, pair, reporter)

@@ -96,16 +96,15 @@ def principal(features: Tensor, weight: Tensor, bias: Tensor, count: int) -> tup
     return vectors.T @ weight, vectors.T @ bias
 
 
-def unit_taps(
-    features: Mapping[str, Tensor], heads: Mapping[str, tuple[Tensor, Tensor]]
-) -> dict[str, tuple[Tensor, Tensor]]:
-    """Layer of slim → weight and bias of its tap, with a mean absolute value of 1 over the features given.
+def unit_tap(layer: str, features: Tensor, teacher: Tensor, head: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """Weight and bias of the tap of slim's `layer`, with the mean square that the teacher has at mean activation 1.
 
-    features: (B, C, H, W) of each layer. heads: of each layer, weight (C_t, C) and bias (C_t), as for `folded`.
+    Then losses of slim are as large as the teacher's at unit scale, at each layer. A mean activation of 1 would not do:
+    a ReLU's features are sparser than their linear maps, and the more so the deeper they are.
+    features, teacher: slim's and the teacher's features of some photographs, (B, C, H, W) each. head: weight (C_t, C)
+    and bias (C_t), as for `folded`.
     """
-    taps = {}
-    for layer, head in heads.items():
-        weight, bias = principal(features[layer], *folded(*head), CHANNELS[layer][2])
-        scale = tap(features[layer], weight, bias).abs().mean()
-        taps[layer] = weight / scale, bias / scale
-    return taps
+    weight, bias = principal(features, *folded(*head), CHANNELS[layer][2])
+    wanted = teacher.square().mean() / teacher.abs().mean().square()
+    factor = (wanted / tap(features, weight, bias).square().mean()).sqrt()
+    return weight * factor, bias * factor

@@ -51,5 +51,6 @@ def slim() -> Network:
 NETWORKS["slim"] = Architecture(
     slim,
     embedded=Path(__file__).parents[1] / "slim.safetensors",
+    at_unit_scale=True,
     hint="all of VGG's layers are in backbone=vgg19 and backbone=vgg16",
 )
