@@ -19,7 +19,7 @@ from nst.slim.errors import guidance_error, mean_square
 from nst.slim.on_policy import OnPolicy, Painter
 from nst.slim.photos import Crops, Split, add_noise, center
 from nst.slim.start import reconstruction, start_from
-from nst.slim.student import Student, Tapped, of_slim, tap, unit_tap
+from nst.slim.student import Student, Tapped, of_slim, tap, unit_taps
 
 WARM_UP = 200
 """Steps over which the learning rate rises to its full value; from there it falls linearly to 0."""
@@ -186,10 +186,9 @@ class Distill(Task):
 
     @torch.no_grad()
     def taps(self, images: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
-        """Layer of slim → its tap, as `unit_tap` over images (B, 3, H, W) in [0, 1]."""
-        features, teacher = self.student(images), self.teacher(images)
-        given = ((of_slim(layer), layer) for layer in self.layers)
-        return {name: unit_tap(name, features[name], teacher[layer], self._head(layer)) for name, layer in given}
+        """Layer of slim → its tap, as `unit_taps` over images (B, 3, H, W) in [0, 1]."""
+        teacher = {of_slim(layer): features for layer, features in self.teacher(images).items()}
+        return unit_taps(self.student(images), teacher, {of_slim(layer): self._head(layer) for layer in self.layers})
 
     def files(self) -> dict[str, bytes]:
         """slim.safetensors in float16, as nst.backbones reads it; the taps are scaled on the held-out photographs."""

@@ -130,7 +130,7 @@ def measure(measurement: Measurement, reporter: Reporter) -> Outcome:
     contents = [_load(measurement, pair.content) for pair in measurement.pairs]
     networks: dict[str, Features] = {
         TEACHER: NormalizedBackbone(measurement.teacher, contents),
-        SLIM: measurement.slim,  # it has that scale already
+        SLIM: measurement.slim,  # it is balanced so already
     }
     try:
         for done, pair in enumerate(measurement.pairs, start=1):

@@ -96,15 +96,24 @@ def principal(features: Tensor, weight: Tensor, bias: Tensor, count: int) -> tup
     return vectors.T @ weight, vectors.T @ bias
 
 
-def unit_tap(layer: str, features: Tensor, teacher: Tensor, head: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    """Weight and bias of the tap of slim's `layer`, with the mean square that the teacher has at mean activation 1.
+def unit_taps(
+    features: Mapping[str, Tensor], teacher: Mapping[str, Tensor], heads: Mapping[str, tuple[Tensor, Tensor]]
+) -> dict[str, tuple[Tensor, Tensor]]:
+    """Layer of slim → weight and bias of its tap, which balance the layers as the teacher's at unit scale are balanced.
 
-    Then losses of slim are as large as the teacher's at unit scale, at each layer. A mean activation of 1 would not do:
-    a ReLU's features are sparser than their linear maps, and the more so the deeper they are.
-    features, teacher: slim's and the teacher's features of some photographs, (B, C, H, W) each. head: weight (C_t, C)
-    and bias (C_t), as for `folded`.
+    Each layer has the mean square that the teacher's has at a mean activation of 1, times one factor for all of them,
+    with which the first layer has a mean activation of 1. To give each layer that would not do: a ReLU's features are
+    sparser than their linear maps, and the more so the deeper they are, so deep layers would count too little.
+    features, teacher: slim's and the teacher's features of some photographs, (B, C, H, W), by slim's layers, from the
+    first on. heads: of each layer, weight (C_t, C) and bias (C_t), as for `folded`.
     """
-    weight, bias = principal(features, *folded(*head), CHANNELS[layer][2])
-    wanted = teacher.square().mean() / teacher.abs().mean().square()
-    factor = (wanted / tap(features, weight, bias).square().mean()).sqrt()
-    return weight * factor, bias * factor
+    taps: dict[str, tuple[Tensor, Tensor]] = {}
+    means = []
+    for layer, head in heads.items():
+        weight, bias = principal(features[layer], *folded(*head), CHANNELS[layer][2])
+        output = tap(features[layer], weight, bias)
+        wanted = teacher[layer].square().mean() / teacher[layer].abs().mean().square()
+        factor = (wanted / output.square().mean()).sqrt()
+        taps[layer] = weight * factor, bias * factor
+        means.append(factor * output.abs().mean())
+    return {layer: (weight / means[0], bias / means[0]) for layer, (weight, bias) in taps.items()}
