@@ -90,8 +90,8 @@ def build_fidelity(setting: Setting) -> Experiment:
     layers = reached(TEACHER, asked[: len(section.layers)], find(TEACHER, section.weights))
     if not layers:
         raise InputError(f"fidelity.layers=[{','.join(section.layers)}]: the weights reach none of them")
-    teacher = Backbone(TEACHER, [*layers, section.content], section.weights, padding="reflect").to(device)
-    wanted = [*config.content_layers, *config.style_layers, *map(of_slim, layers)]
+    teacher = Backbone(TEACHER, ["relu1_1", *layers, section.content], section.weights, padding="reflect").to(device)
+    wanted = ["conv1_1", *config.content_layers, *config.style_layers, *map(of_slim, layers)]
     backbone = Backbone(SLIM, wanted, config.backbone.weights, padding="reflect").to(device)
     painters = {
         TEACHER: Layers([section.content], layers),

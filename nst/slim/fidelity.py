@@ -128,10 +128,8 @@ def measure(measurement: Measurement, reporter: Reporter) -> Outcome:
     reporter.start(0, 0.0, measurement.steps)
     measured = _Measured(measurement.layers[TEACHER].style)
     contents = [_load(measurement, pair.content) for pair in measurement.pairs]
-    networks: dict[str, Features] = {
-        TEACHER: NormalizedBackbone(measurement.teacher, contents),
-        SLIM: measurement.slim,  # it is balanced so already
-    }
+    teacher = NormalizedBackbone(measurement.teacher, contents)
+    networks: dict[str, Features] = {TEACHER: teacher, SLIM: as_large(measurement.slim, teacher, contents)}
     try:
         for done, pair in enumerate(measurement.pairs, start=1):
             pictures = _pictures(measurement, networks, pair, reporter)
@@ -146,6 +144,19 @@ def measure(measurement: Measurement, reporter: Reporter) -> Outcome:
             reporter.add_file(name, data)
         raise
     return Outcome(measurement.steps, time.perf_counter() - began, files=measured.files())
+
+
+def as_large(slim: Features, teacher: Features, images: Sequence[Tensor]) -> Features:
+    """slim times one factor, with which its conv1_1 has the teacher's mean square over images (1, 3, H, W).
+
+    Its layers are balanced as the teacher's are; so the weights of the losses mean the same in both.
+    """
+    squares = [
+        sum(float(network(image)[layer].square().mean(1).sum()) for image in images)
+        for network, layer in ((teacher, "relu1_1"), (slim, "conv1_1"))
+    ]
+    factor = (squares[0] / squares[1]) ** 0.5
+    return lambda image: {layer: features * factor for layer, features in slim(image).items()}
 
 
 def _load(measurement: Measurement, path: Path) -> Tensor:
