@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from nst.backbones import Backbone
+from nst.backbones.networks import architecture
 from nst.backbones.scale import mean_activations
 from nst.files import Version
 from nst.images import samples
@@ -104,7 +105,7 @@ class Shared:
         def make() -> Backbone:
             with self.session.timed("weights"):
                 backbone = Backbone(of.name, of.layers, str(of.weights[0]), of.pooling, of.padding)
-                if of.scale == "unit":
+                if of.scale == "unit" and not architecture(of.name).at_unit_scale:
                     backbone.to_unit_scale(self._mean_activations(of, backbone))
                 return backbone.to(of.device)
 

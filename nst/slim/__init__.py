@@ -6,14 +6,14 @@ from nst.slim.config import Distill, Fidelity
 MODES = [
     Mode(
         "distill",
-        "train slim, the embedded backbone, to reproduce the features of real networks",
+        "train slim, the embedded backbone, to reproduce the features of VGG-16",
         "nst.slim.build:build_distillation",
         frozenset({"steps"}),
         section=Distill,
     ),
     Mode(
         "fidelity",
-        "measure how well slim guides a transfer, compared with real networks",
+        "measure how well slim guides a transfer, compared with VGG-16",
         "nst.slim.build:build_fidelity",
         frozenset(
             {

@@ -10,14 +10,14 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from nst.backbones import NETWORKS, Backbone
+from nst.backbones import Backbone
 from nst.backbones.layers import resolve
+from nst.backbones.networks import architecture
 from nst.backbones.networks.slim import slim
 from nst.backbones.weights import find, reached
 from nst.config import Config
 from nst.engine.task import report_steps
 from nst.errors import InputError
-from nst.generators.data import find_images
 from nst.images import samples
 from nst.images.files import load
 from nst.images.noise import noise
@@ -32,14 +32,13 @@ from nst.modes.pixels.task import Pixels
 from nst.record.files import read_record, refuse_another, refuse_changed
 from nst.slim.config import Distill as DistillConfig
 from nst.slim.config import Fidelity as FidelityConfig
-from nst.slim.config import Teacher as TeacherConfig
-from nst.slim.distill import HELD_OUT_SIDE, Distill, Photos, Recipe
-from nst.slim.fidelity import RESULTS, SLIM, Layers, Measurement, Paint, Pair, measure
-from nst.slim.photos import center, load_folder
-from nst.slim.teacher import Teacher
+from nst.slim.distill import HELD_OUT_SIDE, Data, Distill, Recipe
+from nst.slim.fidelity import RESULTS, SLIM, TEACHER, Layers, Measurement, Paint, Pair, measure
+from nst.slim.photos import as_bytes, center, load_folder
+from nst.slim.student import of_slim
 
-HELD_OUT_EVERY = 24
-"""One photograph in so many is held out of training, to measure on."""
+LEAST_PHOTOS = 24
+"""The number of photographs to train on that a folder must hold."""
 MEASURED_SIDE = 192
 """Side, in pixels, of the images on which the unexplained variance is measured."""
 FITTED, NOISES = 200, 16
@@ -48,7 +47,7 @@ PAINTS = (
     *("size", "steps", "optimizer", "style_loss", "content_loss"),
     *("content_weight", "style_weight", "tv_weight", "range_weight"),
 )
-"""Keys and sections that decide what a teacher paints, besides the teacher's own."""
+"""Keys and sections that decide what the teacher paints, besides its own."""
 
 
 def build_distillation(setting: Setting) -> Experiment:
@@ -56,22 +55,29 @@ def build_distillation(setting: Setting) -> Experiment:
     config = setting.config
     section: DistillConfig | None = getattr(config, "distill", None)
     if section is None:
-        raise InputError("mode=distill needs distill.teachers, which conf/mode/distill.yaml gives")
-    _check("distill", section.teachers)
-    photos = _split(load_folder(Path(section.photos).expanduser(), smallest=max(section.crop, HELD_OUT_SIDE)))
-    teachers = {name: _teacher(name, each, each.layers) for name, each in section.teachers.items()}
+        raise InputError("mode=distill needs distill.layers, which conf/mode/distill.yaml gives")
+    known = [each.replace("conv", "relu") for each in slim().reads]
+    if not section.layers or section.layers != known[: len(section.layers)]:
+        raise InputError(f"distill.layers=[{','.join(section.layers)}]: must be the first of [{','.join(known)}]")
+    smallest = max(section.crop, HELD_OUT_SIDE)
+    photos = load_folder(Path(section.photos).expanduser(), smallest, LEAST_PHOTOS, "distill.photos")
+    paintings = None
+    if section.paintings:
+        paintings = load_folder(Path(section.paintings).expanduser(), smallest, 1, "distill.paintings")
+    teacher = Backbone(TEACHER, section.layers, section.weights, padding="reflect")
     recipe = Recipe(
         lr=section.lr,
         batch=section.batch,
         crop=section.crop,
         on_policy=section.on_policy,
         guidance=section.guidance,
-        compiled=section.compile,
     )
+    data = Data(photos, paintings.trained if paintings else [])
     return Experiment(
-        Distill(teachers, photos, recipe, report_steps(config.steps, config.tracking.loss_every)),
-        weights={name: file_facts(teacher.backbone.weights) for name, teacher in teachers.items()},
+        Distill(teacher, data, recipe, report_steps(config.steps, config.tracking.loss_every)),
+        weights={TEACHER: file_facts(teacher.weights)},
         lighter=f"distill.batch={max(2, section.batch // 2)} or distill.crop={max(64, section.crop // 2)}",
+        data={"photos": len(photos.trained), "paintings": len(data.paintings), "held_out": len(photos.held_out)},
     )
 
 
@@ -81,31 +87,31 @@ def build_fidelity(setting: Setting) -> Experiment:
     section: FidelityConfig | None = getattr(config, "fidelity", None)
     if section is None or not section.pairs:
         raise InputError("mode=fidelity needs fidelity.pairs: a list of [content,style]")
-    _check("fidelity", section.teachers)
-    teachers: dict[str, Teacher] = {}
-    layers: dict[str, Layers] = {}
-    for name, each in section.teachers.items():
-        if each.content is None:
-            raise InputError(f"fidelity.teachers.{name}.content: must be the layer for the content loss")
-        teachers[name] = _teacher(name, each, reached(name, each.layers, find(name, each.weights)), each.content)
-        teachers[name].backbone.to(device)
-        layers[name] = Layers([each.content], list(teachers[name].pairs))
-    learned = dict.fromkeys(layer for teacher in teachers.values() for layer in teacher.pairs.values())
-    wanted = [*config.content_layers, *config.style_layers, *learned]
+    known = [name for name in architecture(TEACHER).build().reads if name.replace("relu", "conv") in slim().reads]
+    asked = resolve([*section.layers, section.content], [name for name in known if name.startswith("relu")], TEACHER)
+    layers = reached(TEACHER, asked[: len(section.layers)], find(TEACHER, section.weights))
+    if not layers:
+        raise InputError(f"fidelity.layers=[{','.join(section.layers)}]: the weights reach none of them")
+    teacher = Backbone(TEACHER, ["relu1_1", *layers, section.content], section.weights, padding="reflect").to(device)
+    wanted = ["conv1_1", *config.content_layers, *config.style_layers, *map(of_slim, layers)]
     backbone = Backbone(SLIM, wanted, config.backbone.weights, padding="reflect").to(device)
-    layers[SLIM] = Layers(backbone.canonical(config.content_layers), backbone.canonical(config.style_layers))
+    painters = {
+        TEACHER: Layers([section.content], layers),
+        SLIM: Layers(backbone.canonical(config.content_layers), backbone.canonical(config.style_layers)),
+    }
     pairs = _pairs(section.pairs)
     images = [file_facts(path) for path in dict.fromkeys(path for each in pairs for path in (each.content, each.style))]
-    weights = {name: file_facts(teacher.backbone.weights) for name, teacher in teachers.items()}
+    weights = {TEACHER: file_facts(teacher.weights)}
     pictures_of = partial(_pictures_of, config=config, images=images, weights=weights)
     measurement = Measurement(
-        backbone,
-        teachers,
-        layers,
-        pairs,
-        config.size,
-        _painter(config, device),
-        device,
+        slim=backbone,
+        teacher=teacher,
+        layers=painters,
+        loss=losses_of(config).style,
+        pairs=pairs,
+        size=config.size,
+        paint=_painter(config, device),
+        device=device,
         images=_measured_on(section.photos, section.paintings) if section.photos else {},
         painted=pictures_of("fidelity.painted", section.painted) if section.painted else None,
         resumed=pictures_of("resume", config.resume) if config.resume else None,
@@ -114,26 +120,11 @@ def build_fidelity(setting: Setting) -> Experiment:
         partial(measure, measurement),
         inputs={"image": images},
         weights=weights | {SLIM: file_facts(backbone.weights)},
-        decided={"content_layers": list(layers[SLIM].content), "style_layers": list(layers[SLIM].style)},
+        decided={
+            "content_layers": list(painters[SLIM].content),
+            "style_layers": list(painters[SLIM].style),
+        },
     )
-
-
-def _check(mode: str, teachers: Mapping[str, TeacherConfig]) -> None:
-    """Raise InputError if there are no teachers, or for one that is no teacher or names layers that slim lacks."""
-    if not teachers:
-        raise InputError(f"mode={mode} needs {mode}.teachers")
-    known = [name for name, network in NETWORKS.items() if network.official]
-    for name, each in teachers.items():
-        if name not in known:
-            raise InputError(f"{mode}.teachers.{name}: a teacher is one of {', '.join(known)}")
-        resolve(each.layers.values(), slim().reads, SLIM)
-
-
-def _teacher(name: str, given: TeacherConfig, layers: Iterable[str], *others: str) -> Teacher:
-    """A teacher with those of its layers that slim learns; `others` can be read, too."""
-    pairs = {layer: given.layers[layer] for layer in layers}
-    backbone = Backbone(name, [*pairs, *others], given.weights, padding="reflect")
-    return Teacher(backbone, pairs, given.pad, given.every)
 
 
 def _pairs(given: Sequence[Sequence[str]]) -> list[Pair]:
@@ -176,7 +167,7 @@ def _pictures_of(
 ) -> Path:
     """The folder of pictures of an earlier run of mode=fidelity; `given` as `key`.
 
-    images, weights: {"path", "sha256"} of the files that are used now. Raises InputError if the earlier run's teachers
+    images, weights: {"path", "sha256"} of the files that are used now. Raises InputError if the earlier run's teacher
     painted with other settings or other files.
     """
     path, where = Path(given).expanduser(), f"{key}={given}"
@@ -185,8 +176,7 @@ def _pictures_of(
     if not record.get("config", {}).get("fidelity"):
         raise InputError(f"{where}: not the folder of a run of mode=fidelity")
     now: Any = OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True)
-    teachers = now["fidelity"]["teachers"]
-    refuse_another(where, _paints(record["config"], teachers), _paints(now, teachers))
+    refuse_another(where, _paints(record["config"]), _paints(now))
     before = {file["path"]: [file] for several in record["inputs"].values() for file in several}
     files = {file["path"]: [file] for file in images} | {name: [file] for name, file in weights.items()}
     used_before = {name: several for name, several in files.items() if name in before or name in record["weights"]}
@@ -194,33 +184,25 @@ def _pictures_of(
     return folder / RESULTS
 
 
-def _paints(config: Mapping[str, Any], teachers: Iterable[str]) -> dict[str, Any]:
-    """The part of a config that decides what teachers paint; which layers of slim learn theirs makes no difference."""
-    held = config["fidelity"]["teachers"]
-    painters = {
-        name: {"layers": list(held[name]["layers"]), "content": held[name]["content"], "pad": held[name]["pad"]}
-        for name in teachers
-        if name in held
-    }
-    return {"fidelity": {"teachers": painters}} | {key: config.get(key) for key in PAINTS}
+def _paints(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a config that decides what the teacher paints."""
+    teacher = {f"fidelity.{key}": config["fidelity"].get(key) for key in ("layers", "content")}
+    return teacher | {key: config.get(key) for key in PAINTS}
 
 
 def _measured_on(photos: str, paintings: str | None) -> dict[str, list[Tensor]]:
-    """Kind → images (1, 3, MEASURED_SIDE, MEASURED_SIDE). The photographs are those that mode=distill holds out."""
-    split = _split(load_folder(Path(photos).expanduser(), MEASURED_SIDE, "fidelity.photos"))
-    files = find_images(Path(paintings).expanduser())[0] if paintings else []
-    painted = files or [samples.find("style", name) for name in samples.PAINTINGS]
+    """Kind → images (1, 3, MEASURED_SIDE, MEASURED_SIDE); of folders, those that mode=distill holds out."""
+    split = load_folder(Path(photos).expanduser(), MEASURED_SIDE, LEAST_PHOTOS, "fidelity.photos")
+    if paintings:
+        painted = load_folder(Path(paintings).expanduser(), MEASURED_SIDE, 0, "fidelity.paintings").held_out
+    else:
+        painted = [as_bytes(load(samples.find("style", name), 2 * MEASURED_SIDE)) for name in samples.PAINTINGS]
     return {
         "fitted": [_square(photo) for photo in split.trained[:: max(1, len(split.trained) // FITTED)]],
         "photographs": [_square(photo) for photo in split.held_out],
-        "paintings": [_square(load(path, 2 * MEASURED_SIDE)[0].mul(255).round().byte()) for path in painted],
+        "paintings": [_square(painting) for painting in painted],
         "noise": [noise(MEASURED_SIDE, MEASURED_SIDE, seed) for seed in range(NOISES)],
     }
-
-
-def _split(photos: Sequence[Tensor]) -> Photos:
-    trained = [photo for index, photo in enumerate(photos) if index % HELD_OUT_EVERY]
-    return Photos(trained, photos[::HELD_OUT_EVERY])
 
 
 def _square(photo: Tensor) -> Tensor:

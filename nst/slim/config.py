@@ -9,45 +9,45 @@ from nst.config import Section, key
 
 @dataclass
 class Teacher(Section):
-    """A real network that slim learns from."""
+    """VGG-16, which slim imitates."""
 
-    weights: str | None = key(None, "weights file of the teacher; null: torchvision's official weights")
-    layers: dict[str, str] = key({}, "layer of the teacher → layer of slim that learns it")
-    pad: int = key(
-        0, "pixels of reflection padding around each image, to align a network that pads less with slim", at_least=0
-    )
-    content: str | None = key(None, "layer of the teacher for the content loss; mode=fidelity only")
-    every: int = key(1, "run the teacher on one in so many images of a batch; mode=distill only", at_least=1)
+    weights: str | None = key(None, "weights file of VGG-16; null: torchvision's official weights")
+    layers: list[str] = key([], "layers of VGG-16, relu1_1 …; slim's layer of the same number stands for each")
 
 
 @dataclass
-class Distill(Section):
+class Distill(Teacher):
     """How slim's weights are trained."""
 
-    teachers: dict[str, Teacher] = key({}, "backbone → what slim learns from it")
-    photos: str = key(MISSING, "folder of photographs, each at least 128 px in height and width")
-    lr: float = key(7e-4, "learning rate of AdamW: rises over 200 steps, then falls linearly to 0", above=0)
-    batch: int = key(8, "images per step", at_least=2)
-    crop: int = key(112, "height and width of a crop, pixels", at_least=64)
+    photos: str = key(
+        MISSING,
+        "folder of photographs; those smaller than a crop, or than 128 px, are left out, and one in 12 is held out",
+    )
+    paintings: str | None = key(
+        None, "folder of paintings to train on, too, but for one in 12; null: photographs alone"
+    )
+    lr: float = key(1e-3, "learning rate of AdamW: rises over 200 steps, then falls linearly to 0", above=0)
+    batch: int = key(6, "images per step", at_least=2)
+    crop: int = key(144, "height and width of a crop, pixels", at_least=64)
     on_policy: float = key(
-        0.5, "share of each batch that slim and its teachers painted; the rest are photographs", at_least=0, at_most=0.9
+        0.5, "share of each batch that slim and VGG-16 painted; the rest are crops", at_least=0, at_most=0.9
     )
     guidance: float = key(
-        1.0, "weight of the guidance error: how differently slim and its teachers lead to a style", at_least=0
-    )
-    compile: bool = key(
-        False, "compile the step: takes minutes at the start, then runs 1.5 times as fast; needs a C++ compiler"
+        1.0, "weight of the guidance error: how differently slim and VGG-16 lead to a style", at_least=0
     )
 
 
 @dataclass
-class Fidelity(Section):
-    """How slim is compared with real networks."""
+class Fidelity(Teacher):
+    """How slim is compared with the network that it imitates."""
 
-    teachers: dict[str, Teacher] = key({}, "backbone → its layers that compare slim's pictures with the styles")
+    content: str = key("relu4_1", "layer of VGG-16 for the content loss")
     pairs: list[list[str]] = key([], "[content,style] of each transfer")
     photos: str | None = key(
-        None, "folder of photographs, to measure also how much of the teachers' variance slim leaves unexplained"
+        None,
+        "folder of photographs, to measure also how much of VGG-16's variance slim leaves unexplained, on one in 12",
     )
-    paintings: str | None = key(None, "folder of paintings to measure that variance on, too; null: the bundled ones")
-    painted: str | None = key(None, "folder of an earlier mode=fidelity run; its teachers' pictures are used again")
+    paintings: str | None = key(
+        None, "folder of paintings to measure that variance on, too, on one in 12; null: the bundled ones"
+    )
+    painted: str | None = key(None, "folder of an earlier mode=fidelity run; VGG-16's pictures are used again")

@@ -1,4 +1,4 @@
-"""Distilling the embedded backbone: slim learns the features of real networks, at a fraction of their cost."""
+"""Distilling the embedded backbone: slim learns the features of a VGG, at a fraction of its cost."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,115 +10,109 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
-from nst.backbones import NormalizedBackbone
+from nst.backbones import Backbone, NormalizedBackbone
 from nst.engine.task import Task
-from nst.losses.targets import Features
+from nst.losses.style import StyleLoss
+from nst.losses.style.gram import Gram
+from nst.losses.style.wasserstein import Wasserstein
 from nst.slim.errors import guidance_error, mean_square
-from nst.slim.paintings import Paintings
-from nst.slim.photos import Crops, add_noise, center
+from nst.slim.on_policy import OnPolicy, Painter
+from nst.slim.photos import Crops, Split, add_noise, center
 from nst.slim.start import reconstruction, start_from
-from nst.slim.student import Student, Tapped, fold_heads, tap
-from nst.slim.teacher import Teacher, crop_like
+from nst.slim.student import Student, Tapped, of_slim, tap, unit_taps
 
 WARM_UP = 200
 """Steps over which the learning rate rises to its full value; from there it falls linearly to 0."""
 HELD_OUT_SIDE = 128
 """Height and width in pixels of the center crops of held-out photographs, on which the metrics are computed."""
-PAINT_EVERY = 36
+PAINT_EVERY = 24
 """Training steps after which a batch of images is painted on."""
-PAINTED_BY_SLIM = 2 / 3
-"""Probability that slim paints; otherwise one of the teachers does."""
-GUIDE_EVERY, GUIDE_IMAGES = 3, 4
-"""Training steps between two steps with the guidance error, and painted images that it is computed on."""
-START_CROPS = 96
-"""Crops on which the channels of teachers are compared, and reconstructed from slim's."""
+PAINTED_BY_SLIM = 3 / 4
+"""Probability that slim paints; otherwise its teacher does."""
+GRAM_SHARE = 0.6
+"""Probability of the Gram loss, where slim paints and in guidance; else it is Wasserstein, the default of transfers."""
+GUIDE_EVERY, GUIDE_IMAGES, GUIDE_LAYERS = 2, 3, 5
+"""Training steps between two steps with the guidance error, and the painted images and layers that it is computed
+on."""
+PAINTED_CROPS = 1 / 3
+"""Share of paintings among the crops."""
+START_CROPS = 48
+"""Crops on which the channels of the teacher are compared, and reconstructed from slim's."""
 
 
 @dataclass(frozen=True)
-class Photos:
-    """Photographs, each uint8 (3, H, W): those to train on, and those held out for the metrics."""
+class Data:
+    """The images that slim is trained on; the metrics are computed on the photographs that are held out."""
 
-    trained: Sequence[Tensor]
-    held_out: Sequence[Tensor]
+    photos: Split
+    paintings: Sequence[Tensor]
+    """uint8 (3, H, W) each; none: photographs alone."""
 
 
 @dataclass(frozen=True)
 class Recipe:
     """How slim is trained."""
 
-    lr: float = 7e-4
+    lr: float
     """Highest learning rate of AdamW."""
-    batch: int = 8
+    batch: int
     """Images per step."""
-    crop: int = 112
+    crop: int
     """Height and width of a crop in pixels."""
-    on_policy: float = 0.5
-    """Share of each batch that slim and the teachers painted: there slim's errors matter, and photographs do not
-    show them."""
-    guidance: float = 1.0
+    on_policy: float
+    """Share of each batch that slim and the teacher painted: there slim's errors matter, and crops do not show them."""
+    guidance: float
     """Weight of the guidance error."""
-    compiled: bool = False
-    """Use torch.compile, for speed."""
 
 
 class Distill(Task):
-    """Trains slim and, for each teacher layer, a linear head that predicts that layer from slim's layer.
+    """Trains slim and, for each of the teacher's layers, a linear head that predicts that layer from slim's.
 
-    The loss is each head's mean squared error over the variance of its target, summed over the teachers' layers, plus
-    `guidance` times the guidance error. The latter is computed for one random layer at a time; layers that are
-    explained badly are drawn more often. The teachers initialize slim.
-    The metric `loss/TEACHER_LAYER` is the first error on the held-out photographs: the share of the layer's variance
-    that slim does not explain.
+    The loss is each head's mean squared error over the variance of its target, summed over the layers, plus `guidance`
+    times the guidance error, at some random layers at a time; layers that are explained badly are drawn more often.
+    The teacher initializes slim.
+    The metric `loss/LAYER` is the first error on the held-out photographs: the share of the layer's variance that slim
+    does not explain.
     """
 
     held_out: Tensor
 
-    def __init__(
-        self, teachers: Mapping[str, Teacher], photos: Photos, recipe: Recipe, report_steps: Sequence[int]
-    ) -> None:
+    def __init__(self, teacher: Backbone, data: Data, recipe: Recipe, report_steps: Sequence[int]) -> None:
         super().__init__(report_steps)
-        self.teachers, self.recipe = dict(teachers), recipe
-        self._frozen = nn.ModuleList(teacher.backbone for teacher in self.teachers.values())
-        backbone = next(iter(self.teachers.values())).backbone
-        self.student = Student(backbone.mean, backbone.std)
-        self.pairs = {
-            f"{name}_{layer}": of for name, teacher in self.teachers.items() for layer, of in teacher.pairs.items()
-        }
-        self.crops = Crops(list(photos.trained), recipe.crop)
-        self._trained_errors = torch.compile(self.errors) if recipe.compiled else self.errors
-        centers = torch.stack([center(photo, HELD_OUT_SIDE) for photo in photos.held_out])
+        self.teacher, self.recipe, self.layers = teacher, recipe, teacher.layers
+        self.student = Student(teacher.mean, teacher.std)
+        self.crops = Crops(data.photos.trained, data.paintings, recipe.crop)
+        centers = torch.stack([center(photo, HELD_OUT_SIDE) for photo in data.photos.held_out])
         self.register_buffer("held_out", centers, persistent=False)
         self.heads = nn.ModuleDict()
-        self._initialize(self.crops.draw(START_CROPS))
-        self._painted = round(recipe.batch * recipe.on_policy)
-        self.paintings = Paintings(self.crops, recipe.batch if self._painted else 0)
+        self._initialize(self.crops.draw(START_CROPS, PAINTED_CROPS))
+        self._painted = min(round(recipe.batch * recipe.on_policy), recipe.batch - 1)
+        self.on_policy = OnPolicy(self.crops, recipe.batch if self._painted else 0)
 
     def _initialize(self, images: Tensor) -> None:
-        """Initialize slim from the teachers, and add the heads. images: (B, 3, H, W) in [0, 1]."""
-        for teacher in self.teachers.values():
-            start_from(teacher, self.student, images)
+        """Initialize slim from the teacher, and add the heads. images: (B, 3, H, W) in [0, 1]."""
+        start_from(self.teacher, self.student, images)
         with torch.no_grad():
             features = self.student(images)
-            for name, teacher in self.teachers.items():
-                for layer, wanted in teacher.features(images).items():
-                    self._add_head(f"{name}_{layer}", features[teacher.pairs[layer]], wanted)
+            for layer, wanted in self.teacher(images).items():
+                self._add_head(layer, features[of_slim(layer)], wanted)
 
     @torch.no_grad()
-    def _add_head(self, name: str, given: Tensor, wanted: Tensor) -> None:
+    def _add_head(self, layer: str, given: Tensor, wanted: Tensor) -> None:
         """Add a head, initialized by least squares. given, wanted: slim's and the teacher's features, (B, C, H, W)."""
         mean, std = wanted.mean((0, 2, 3)), wanted.var((0, 2, 3)).mean().sqrt()
-        self.register_buffer(f"mean_{name}", mean)
-        self.register_buffer(f"std_{name}", std)
+        self.register_buffer(f"mean_{layer}", mean)
+        self.register_buffer(f"std_{layer}", std)
         head: Any = nn.Conv2d(given.shape[1], wanted.shape[1], 1)
         weight, bias = reconstruction(given, wanted)
         head.weight.copy_(weight[..., None, None] / std)
         head.bias.copy_((bias - mean) / std)
-        self.heads[name] = head
+        self.heads[layer] = head
 
-    def _head(self, name: str) -> tuple[Tensor, Tensor]:
+    def _head(self, layer: str) -> tuple[Tensor, Tensor]:
         """A head's map to the teacher's features: weight (C of the teacher, C) and bias (C of the teacher)."""
-        head: Any = self.heads[name]
-        mean, std = getattr(self, f"mean_{name}"), getattr(self, f"std_{name}")
+        head: Any = self.heads[layer]
+        mean, std = getattr(self, f"mean_{layer}"), getattr(self, f"std_{layer}")
         return head.weight.flatten(1) * std, head.bias * std + mean
 
     def configure_optimizers(self) -> Optimizer:
@@ -128,84 +122,73 @@ class Distill(Task):
     def forward_on(self, fabric: Fabric) -> None:
         self._backward = fabric.backward
 
-    def errors(self, images: Tensor, sparing: bool = True) -> dict[str, Tensor]:
-        """TEACHER_LAYER → mean squared error over images, as a share of the layer's variance over photographs.
-
-        images: (B, 3, H, W) in [0, 1]. sparing: run a teacher on one in `every` of the images only.
-        """
+    def imitated(self, images: Tensor) -> dict[str, Tensor]:
+        """Layer → the teacher's features as slim predicts them, of images (B, 3, H, W) in [0, 1]."""
         features = self.student(images)
-        errors = {}
-        for of, teacher in self.teachers.items():
-            every = teacher.every if sparing else 1
-            with torch.no_grad():
-                targets = teacher.features(images[::every])
-            for layer, wanted in targets.items():
-                name = f"{of}_{layer}"
-                given = tap(features[self.pairs[name]][::every], *self._head(name))
-                errors[name] = mean_square(crop_like(wanted, given) - given) / getattr(self, f"std_{name}").square()
-        return errors
+        return {layer: tap(features[of_slim(layer)], *self._head(layer)) for layer in self.layers}
+
+    def errors(self, images: Tensor) -> dict[str, Tensor]:
+        """Layer → mean squared error over images, as a share of the layer's variance over photographs.
+
+        images: (B, 3, H, W) in [0, 1].
+        """
+        with torch.no_grad():
+            targets = self.teacher(images)
+        given = self.imitated(images)
+        return {
+            layer: mean_square(wanted - given[layer]) / getattr(self, f"std_{layer}").square()
+            for layer, wanted in targets.items()
+        }
 
     def _guidance_error(self, shares: Tensor) -> Tensor:
-        """The guidance error of one teacher on some painted images, for one layer, drawn in proportion to `shares`."""
-        drawn = int(torch.multinomial(shares, 1))
-        of, layer = [(of, layer) for of, teacher in self.teachers.items() for layer in teacher.pairs][drawn]
-        teacher = self.teachers[of]
-
-        def slim(images: Tensor) -> dict[str, Tensor]:
-            features = self.student(images)
-            return {name: tap(features[mine], *self._head(f"{of}_{name}")) for name, mine in teacher.pairs.items()}
-
-        return guidance_error(slim, teacher.features, *self.paintings.draw(GUIDE_IMAGES), layer)
+        """The guidance error on some painted images, for either loss, at some layers, drawn by their `shares`."""
+        drawn = torch.multinomial(shares, min(GUIDE_LAYERS, len(shares))).tolist()
+        layers, pairs = [self.layers[each] for each in drawn], self.on_policy.draw(GUIDE_IMAGES)
+        return guidance_error(self.imitated, self.teacher, pairs, layers, _either_loss())
 
     @torch.no_grad()
     def metrics(self) -> dict[str, float]:
-        """`loss/TEACHER_LAYER`: the share of the variance that slim does not explain; `loss/total`: their sum."""
-        batches = [self.errors(batch, sparing=False) for batch in self.held_out.chunk(8)]
-        losses = {f"loss/{name}": float(sum(batch[name] for batch in batches)) / len(batches) for name in self.pairs}
+        """`loss/LAYER`: the share of the variance that slim does not explain; `loss/total`: their sum."""
+        batches = [self.errors(batch) for batch in self.held_out.chunk(8)]
+        losses = {
+            f"loss/{layer}": float(sum(batch[layer] for batch in batches)) / len(batches) for layer in self.layers
+        }
         return {"loss/total": sum(losses.values())} | losses
 
     def advance(self, steps: int) -> Mapping[str, Tensor | float]:
         before = self.metrics()
-        shares = torch.tensor([before[f"loss/{name}"] for name in self.pairs])
+        shares = torch.tensor([before[f"loss/{layer}"] for layer in self.layers])
         for step in range(self.step, self.step + steps):
             if self._painted and step % PAINT_EVERY == 0:
-                self.paintings.paint_on(step // PAINT_EVERY, self._painter)
+                self.on_policy.paint_on(step // PAINT_EVERY, self._painter)
             for group in self.optimizer.param_groups:
                 group["lr"] = self.recipe.lr * min(1, (step + 1) / WARM_UP) * (1 - step / self.report_steps[-1])
             self.optimizer.zero_grad()
-            self._backward(torch.stack(list(self._trained_errors(self._draw()).values())).sum())
+            self._backward(torch.stack(list(self.errors(self._draw()).values())).sum())
             if self._painted and self.recipe.guidance and step % GUIDE_EVERY == 0:
                 self._backward(self.recipe.guidance * self._guidance_error(shares))
-            nn.utils.clip_grad_norm_(self.parameters(), 2.0)
-            self.optimizer.step()
+            # a gradient of gradients can overflow on a picture that diverged: one step less, instead of a lost hour
+            if nn.utils.clip_grad_norm_(self.parameters(), 2.0).isfinite():
+                self.optimizer.step()
         return before
 
-    def _painter(self, images: Tensor) -> tuple[Features, list[str]]:
-        """The network that paints, normalized over images, and its layers: slim, or else one of the teachers."""
+    def _painter(self, images: Tensor) -> Painter:
+        """What paints: slim with either loss, or else its teacher; both normalized over images (B, 3, H, W)."""
         if torch.rand(()) < PAINTED_BY_SLIM:
             taps = self.taps(images)
-            return Tapped(self.student, taps), list(taps)
-        teacher = list(self.teachers.values())[int(torch.randint(len(self.teachers), ()))]
-        return NormalizedBackbone(teacher.features, [images]), list(teacher.pairs)
+            return Painter(Tapped(self.student, taps), list(taps), _either_loss())
+        # not Wasserstein: it is slow on 512 channels
+        return Painter(NormalizedBackbone(self.teacher, [images]), self.layers, Gram())
 
     def _draw(self) -> Tensor:
-        photos = add_noise(self.crops.draw(self.recipe.batch - self._painted)).to(self.device)
-        return torch.cat([photos, self.paintings.draw(self._painted)[0]])
+        crops = add_noise(self.crops.draw(self.recipe.batch - self._painted, PAINTED_CROPS)).to(self.device)
+        return torch.cat([crops, self.on_policy.draw(self._painted)[0]])
 
     @torch.no_grad()
     def taps(self, images: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
-        """Layer of slim → weight (C, C) and bias (C) of its tap, scaled to mean absolute value 1 over images."""
-        features = self.student(images)
-        taps = {}
-        for layer in dict.fromkeys(self.pairs.values()):
-            heads = {name: self._head(name) for name, of in self.pairs.items() if of == layer}
-            weight, bias = fold_heads(
-                [weight / getattr(self, f"std_{name}") for name, (weight, _) in heads.items()],
-                [bias / getattr(self, f"std_{name}") for name, (_, bias) in heads.items()],
-            )
-            scale = tap(features[layer], weight, bias).abs().mean()
-            taps[layer] = weight / scale, bias / scale
-        return taps
+        """Layer of slim → its tap, as `unit_taps` over images (B, 3, H, W) in [0, 1]."""
+        teacher = {of_slim(layer): features for layer, features in self.teacher(images).items()}
+        return unit_taps(self.student(images), teacher, {of_slim(layer): self._head(layer) for layer in self.layers})
 
     def files(self) -> dict[str, bytes]:
         """slim.safetensors in float16, as nst.backbones reads it; the taps are scaled on the held-out photographs."""
@@ -215,9 +198,13 @@ class Distill(Task):
         return {"slim.safetensors": save({name: value.half().cpu().contiguous() for name, value in tensors.items()})}
 
     def state(self) -> dict[str, Any]:
-        tensors = {name: value for name, value in self.state_dict().items() if not name.startswith("_frozen.")}
+        tensors = {name: value for name, value in self.state_dict().items() if not name.startswith("teacher.")}
         return {"tensors": tensors, "random_state": torch.get_rng_state()}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        self.load_state_dict(state["tensors"], strict=False)  # the frozen teachers are not in it
+        self.load_state_dict(state["tensors"], strict=False)  # the frozen teacher is not in it
         torch.set_rng_state(state["random_state"].cpu())
+
+
+def _either_loss() -> StyleLoss:
+    return Gram() if torch.rand(()) < GRAM_SHARE else Wasserstein()

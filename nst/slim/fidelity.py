@@ -1,5 +1,6 @@
-"""mode=fidelity: transfers by slim and by the networks that it replaces, compared with each other."""
+"""mode=fidelity: transfers by slim and by the network that it imitates, compared with each other."""
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -10,16 +11,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nst.backbones import NormalizedBackbone
+from nst.backbones import Backbone, NormalizedBackbone
 from nst.engine.work import Outcome, Reporter
 from nst.errors import Stopped
 from nst.files import encode_csv
 from nst.images.files import encode_png, load
-from nst.losses.targets import Features
-from nst.slim.measures import LinearProbe, fidelity, gram_distances, gram_matrices
-from nst.slim.teacher import Teacher
+from nst.losses.style import StyleLoss
+from nst.losses.targets import Features, style_targets
+from nst.memory.strips import WHOLE
+from nst.slim.measures import LinearProbe, fidelity, style_distances
+from nst.slim.student import of_slim
 
-SLIM = "slim"
+SLIM, TEACHER = "slim", "vgg16"
 RESULTS = "results"
 """Folder of the pictures, inside a run's folder."""
 
@@ -50,9 +53,11 @@ class Measurement:
     """What mode=fidelity measures, and with what."""
 
     slim: Features
-    teachers: Mapping[str, Teacher]
+    teacher: Backbone
     layers: Mapping[str, Layers]
-    """Of "slim" and of each teacher, by name."""
+    """Of SLIM and of TEACHER. The teacher's style layers are those that compare the pictures."""
+    loss: StyleLoss
+    """That the pictures are made with, and compared with."""
     pairs: Sequence[Pair]
     """Each has a name of its own."""
     size: int | None
@@ -63,7 +68,7 @@ class Measurement:
     """Kind of image (photographs, paintings, …) → images (1, 3, H, W) in [0, 1] on which the unexplained variance is
     measured, and under "fitted" those to which the linear maps are fitted. Empty: it is not measured."""
     painted: Path | None = None
-    """Folder of pictures of an earlier run, whose teachers' pictures are used again."""
+    """Folder of pictures of an earlier run, whose teacher's pictures are used again."""
     resumed: Path | None = None
     """Folder of pictures of the run that this one resumes, all of which are used again."""
 
@@ -77,26 +82,25 @@ class Measurement:
 class _Measured:
     """All results so far, and the files that they are written to."""
 
-    layers: Sequence[tuple[str, str]]
-    """(teacher, layer), for each layer that is compared."""
+    layers: Sequence[str]
+    """The teacher's layers that are compared."""
     scores: list[dict[str, Any]] = field(default_factory=list)
     unexplained: list[dict[str, Any]] = field(default_factory=list)
     strips: list[bytes] = field(default_factory=list)
 
     def summary(self) -> list[dict[str, Any]]:
-        """For each layer of a teacher: median and least fidelity over the pairs so far."""
+        """For each layer: median and least fidelity over the pairs that the teacher brings nearer to the style."""
         lines = []
-        for name, layer in self.layers:
-            reached = [each["fidelity"] for each in self.scores if (each["network"], each["layer"]) == (name, layer)]
-            values = {"median": statistics.median(reached), "least": min(reached)} if reached else {}
-            lines.append({"network": name, "layer": layer} | values)
+        for layer in self.layers:
+            shares = [each["fidelity"] for each in self.scores if each["layer"] == layer]
+            shares = [share for share in shares if not math.isnan(share)]
+            values = {"median": statistics.median(shares), "least": min(shares)} if shares else {}
+            lines.append({"layer": layer} | values | {"pairs": len(shares)})
         return lines
 
     def metrics(self) -> dict[str, float]:
-        """`fidelity/TEACHER_LAYER`: the median over the pairs so far."""
-        return {
-            f"fidelity/{line['network']}_{line['layer']}": line["median"] for line in self.summary() if "median" in line
-        }
+        """`fidelity/LAYER`: the median over the pairs so far."""
+        return {f"fidelity/{line['layer']}": line["median"] for line in self.summary() if "median" in line}
 
     def files(self) -> dict[str, bytes]:
         """fidelity.csv and unexplained.csv with every measured value, tables.md with a summary, sheet.jpg."""
@@ -114,7 +118,7 @@ class _Measured:
 
 
 def measure(measurement: Measurement, reporter: Reporter) -> Outcome:
-    """For each pair let slim and each teacher paint it, and let each teacher compare the pictures with the style.
+    """For each pair let slim and its teacher paint it, and let the teacher compare the pictures with the style.
 
     Writes pictures into the run's folder as they are made: results/PAIR_WHO.png, and results/PAIR.jpg with all of a
     pair side by side. Pictures that are there already are used again, so a resumed run needs no checkpoint.
@@ -122,14 +126,14 @@ def measure(measurement: Measurement, reporter: Reporter) -> Outcome:
     """
     began = time.perf_counter()
     reporter.start(0, 0.0, measurement.steps)
-    measured = _Measured([(name, layer) for name, teacher in measurement.teachers.items() for layer in teacher.pairs])
+    measured = _Measured(measurement.layers[TEACHER].style)
     contents = [_load(measurement, pair.content) for pair in measurement.pairs]
-    raw = {name: teacher.features for name, teacher in measurement.teachers.items()} | {SLIM: measurement.slim}
-    networks = {name: NormalizedBackbone(network, contents) for name, network in raw.items()}
+    teacher = NormalizedBackbone(measurement.teacher, contents)
+    networks: dict[str, Features] = {TEACHER: teacher, SLIM: as_large(measurement.slim, teacher, contents)}
     try:
         for done, pair in enumerate(measurement.pairs, start=1):
             pictures = _pictures(measurement, networks, pair, reporter)
-            measured.scores += _scores(measurement.teachers, networks, pair.name, pictures)
+            measured.scores += _scores(measurement, networks[TEACHER], pair.name, pictures)
             measured.strips.append(_add_strip(pair.name, pictures, reporter))
             reporter.step(done, measured.metrics(), time.perf_counter() - began)
         if measurement.images:
@@ -142,6 +146,19 @@ def measure(measurement: Measurement, reporter: Reporter) -> Outcome:
     return Outcome(measurement.steps, time.perf_counter() - began, files=measured.files())
 
 
+def as_large(slim: Features, teacher: Features, images: Sequence[Tensor]) -> Features:
+    """slim times one factor, with which its conv1_1 has the teacher's mean square over images (1, 3, H, W).
+
+    Its layers are balanced as the teacher's are; so the weights of the losses mean the same in both.
+    """
+    squares = [
+        sum(float(network(image)[layer].square().mean(1).sum()) for image in images)
+        for network, layer in ((teacher, "relu1_1"), (slim, "conv1_1"))
+    ]
+    factor = (squares[0] / squares[1]) ** 0.5
+    return lambda image: {layer: features * factor for layer, features in slim(image).items()}
+
+
 def _load(measurement: Measurement, path: Path) -> Tensor:
     return load(path, measurement.size).to(measurement.device)
 
@@ -149,9 +166,9 @@ def _load(measurement: Measurement, path: Path) -> Tensor:
 def _pictures(
     measurement: Measurement, networks: Mapping[str, Features], pair: Pair, reporter: Reporter
 ) -> dict[str, Tensor]:
-    """A pair's images by name: content, style, and what each teacher and slim painted. All are written."""
+    """A pair's images by name: content, style, and what the teacher and slim painted. All are written."""
     pictures = {"content": _load(measurement, pair.content), "style": _load(measurement, pair.style)}
-    for who in ("content", "style", *measurement.teachers, SLIM):
+    for who in ("content", "style", TEACHER, SLIM):
         file = f"{pair.name}_{who}.png"
         if who not in pictures:
             folders = [reporter.folder / RESULTS, measurement.resumed, None if who == SLIM else measurement.painted]
@@ -166,18 +183,17 @@ def _pictures(
 
 
 def _scores(
-    teachers: Mapping[str, Teacher], networks: Mapping[str, Features], pair: str, pictures: Mapping[str, Tensor]
+    measurement: Measurement, teacher: Features, pair: str, pictures: Mapping[str, Tensor]
 ) -> list[dict[str, Any]]:
-    """For each layer of a teacher: the distances from the style of content, teacher's and slim's picture; fidelity."""
+    """For each of the teacher's layers: the distances from the style of content and both pictures; fidelity."""
+    loss, layers = measurement.loss, measurement.layers[TEACHER].style
+    style = style_targets(teacher, [(pictures["style"], WHOLE)], layers, loss)
+    compared = {"content": "content", "teacher": TEACHER, "slim": SLIM}
+    distances = {role: style_distances(teacher, pictures[who], style, loss) for role, who in compared.items()}
     scores = []
-    for name, teacher in teachers.items():
-        style = gram_matrices(networks[name], pictures["style"], teacher.pairs)
-        compared = {"content": "content", "teacher": name, "slim": SLIM}
-        distances = {role: gram_distances(networks[name], pictures[who], style) for role, who in compared.items()}
-        for layer in teacher.pairs:
-            of_layer = {role: each[layer] for role, each in distances.items()}
-            facts = {"pair": pair, "network": name, "layer": layer}
-            scores.append(facts | of_layer | {"fidelity": fidelity(**of_layer)})
+    for layer in layers:
+        of_layer = {role: each[layer] for role, each in distances.items()}
+        scores.append({"pair": pair, "layer": layer} | of_layer | {"fidelity": fidelity(**of_layer)})
     return scores
 
 
@@ -192,17 +208,15 @@ def _add_strip(pair: str, pictures: Mapping[str, Tensor], reporter: Reporter) ->
 
 
 def _unexplained(measurement: Measurement) -> list[dict[str, Any]]:
-    """For each layer of a teacher: the share of its variance that slim's layer does not explain, by kind of image."""
-    lines = []
+    """For each of the teacher's layers: the share of its variance that slim's does not explain, by kind of image."""
     images = {kind: [image.to(measurement.device) for image in images] for kind, images in measurement.images.items()}
-    fitted = images.pop("fitted")
-    for name, teacher in measurement.teachers.items():
-        probe = LinearProbe(teacher, measurement.slim, fitted)
-        shares = {kind: probe.unexplained(each) for kind, each in images.items()}
-        for layer, of in teacher.pairs.items():
-            of_layer = {kind: each[layer] for kind, each in shares.items()}
-            lines.append({"network": name, "layer": layer, "slim_layer": of} | of_layer)
-    return lines
+    layers = measurement.layers[TEACHER].style
+    probe = LinearProbe(measurement.teacher, measurement.slim, layers, images.pop("fitted"))
+    shares = {kind: probe.unexplained(each) for kind, each in images.items()}
+    return [
+        {"layer": layer, "slim_layer": of_slim(layer)} | {kind: each[layer] for kind, each in shares.items()}
+        for layer in layers
+    ]
 
 
 def as_saved(picture: Tensor) -> Tensor:

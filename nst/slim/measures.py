@@ -1,30 +1,25 @@
-"""How well slim guides a transfer, judged by the network that it replaces."""
+"""How well slim guides a transfer, judged by the network that it imitates."""
 
 from collections.abc import Iterable
 
 import torch
 from torch import Tensor
 
-from nst.losses.style.gram import gram
+from nst.backbones import Backbone
+from nst.losses.style import StyleLoss
 from nst.losses.targets import Features, Targets
-from nst.slim.start import Moments
-from nst.slim.teacher import Teacher, crop_like
+from nst.slim.columns import Columns
+from nst.slim.student import of_slim
 
 
 @torch.no_grad()
-def gram_matrices(network: Features, image: Tensor, layers: Iterable[str]) -> Targets:
-    """Layer → Gram matrix (1, C, C), divided by C·H·W, of an image (1, 3, H, W) in [0, 1]."""
-    features = network(image)
-    return {layer: gram(features[layer]) for layer in layers}
+def style_distances(network: Features, image: Tensor, style: Targets, loss: StyleLoss) -> dict[str, float]:
+    """Layer → the distance of an image's style from another: the square root of the style loss.
 
-
-def gram_distances(network: Features, image: Tensor, style: Targets) -> dict[str, float]:
-    """Layer → the distance of an image's Gram matrix from the style's, |G - G_s| / |G_s| with Frobenius norms.
-
-    image: (1, 3, H, W) in [0, 1]. style: what `gram_matrices` returns for the style.
+    image: (1, 3, H, W) in [0, 1]. style: of the other image, what `style_targets` returns.
     """
-    matrices = gram_matrices(network, image, style)
-    return {layer: float((matrices[layer] - wanted).norm() / wanted.norm()) for layer, wanted in style.items()}
+    features = network(image)
+    return {layer: float(loss(features[layer], target).clamp_min(0).sqrt()) for layer, target in style.items()}
 
 
 def fidelity(content: float, teacher: float, slim: float) -> float:
@@ -39,18 +34,19 @@ def fidelity(content: float, teacher: float, slim: float) -> float:
 class LinearProbe:
     """How much of a teacher's features a linear map of slim's features explains.
 
-    For each pair of layers it fits the map by least squares over photos, each (1, 3, H, W) in [0, 1].
+    For each of the teacher's layers it fits the map by least squares over photos, each (1, 3, H, W) in [0, 1].
     """
 
-    def __init__(self, teacher: Teacher, slim: Features, photos: Iterable[Tensor]) -> None:
+    def __init__(self, teacher: Backbone, slim: Features, layers: Iterable[str], photos: Iterable[Tensor]) -> None:
         self._teacher, self._slim = teacher, slim
-        moments, channels = {layer: Moments() for layer in teacher.pairs}, {}
+        moments = {layer: Columns() for layer in layers}
+        self._maps: dict[str, tuple[Tensor, Tensor]] = {}
+        counts = {}
         for photo in photos:
-            for layer, both in self._columns(photo).items():
-                moments[layer].add(torch.cat(both))
-                channels[layer] = len(both[0])
-        self._maps = {}
-        for layer, count in channels.items():
+            for layer, (given, wanted) in self._columns(photo, moments).items():
+                moments[layer].add(torch.cat([given, wanted]))
+                counts[layer] = len(given)
+        for layer, count in counts.items():
             weight, bias = moments[layer].least_squares(count)
             self._maps[layer] = weight, bias[:, None]
 
@@ -59,9 +55,9 @@ class LinearProbe:
 
         images: (1, 3, H, W) in [0, 1] each. 0: all is explained. It may be above 1 for images unlike the photos.
         """
-        errors, moments = dict.fromkeys(self._maps, 0.0), {layer: Moments() for layer in self._maps}
+        errors, moments = dict.fromkeys(self._maps, 0.0), {layer: Columns() for layer in self._maps}
         for image in images:
-            for layer, (given, wanted) in self._columns(image).items():
+            for layer, (given, wanted) in self._columns(image, self._maps).items():
                 slope, offset = self._maps[layer]
                 errors[layer] += float((slope @ given + offset - wanted).square().sum())
                 moments[layer].add(wanted)
@@ -71,13 +67,10 @@ class LinearProbe:
         }
 
     @torch.no_grad()
-    def _columns(self, image: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+    def _columns(self, image: Tensor, layers: Iterable[str]) -> dict[str, tuple[Tensor, Tensor]]:
         """The teacher's layer → slim's and the teacher's features of an image, (C, N) each, in float64 on the CPU."""
-        given, wanted = self._slim(image), self._teacher.features(image)
-        return {
-            layer: (
-                given[of][0].flatten(1).cpu().double(),  # not every device has float64
-                crop_like(wanted[layer], given[of])[0].flatten(1).cpu().double(),
-            )
-            for layer, of in self._teacher.pairs.items()
+        given, wanted = self._slim(image), self._teacher(image)
+        return {  # not every device has float64
+            layer: (given[of_slim(layer)][0].flatten(1).cpu().double(), wanted[layer][0].flatten(1).cpu().double())
+            for layer in layers
         }

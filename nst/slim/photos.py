@@ -1,5 +1,7 @@
-"""Photographs that slim is trained and measured on: a folder in memory, and augmented random crops of it."""
+"""Photographs and paintings that slim is trained and measured on: folders in memory, and augmented random crops."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -10,26 +12,43 @@ from nst.errors import InputError
 from nst.images.files import load
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
-LEAST_PHOTOS = 32
-"""The number of photographs that a folder must hold."""
+HELD_OUT_EVERY = 12
+"""One image of a folder in so many, by its place in the sorted folder, is held out of training, to measure on."""
 
 
-def load_folder(folder: Path, smallest: int, key: str = "distill.photos") -> list[Tensor]:
-    """All images of a folder, sorted by name, as uint8 (3, H, W) in their own size.
+@dataclass(frozen=True)
+class Split:
+    """Images, each uint8 (3, H, W): those to train on, and those held out to measure on."""
 
-    smallest: images with a side of fewer pixels are left out. key: the config key that named the folder, for messages.
-    Raises InputError if the folder does not exist or fewer than LEAST_PHOTOS images remain.
+    trained: list[Tensor]
+    held_out: list[Tensor]
+
+
+def load_folder(folder: Path, smallest: int, least: int, key: str) -> Split:
+    """All images of a folder in their own size. Those with a side below `smallest` pixels are left out.
+
+    key: the config key that named the folder, for messages.
+    Raises InputError if the folder does not exist, or if fewer than `least` images to train on remain.
     """
     if not folder.is_dir():
         raise InputError(f"{key}={folder}: no such folder")
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
-    photos = [load(path)[0].mul(255).round().byte() for path in paths]
-    photos = [photo for photo in photos if min(photo.shape[1:]) >= smallest]
-    if len(photos) < LEAST_PHOTOS:
+    split = Split([], [])
+    for number, path in enumerate(paths):
+        image = as_bytes(load(path))
+        if min(image.shape[1:]) >= smallest:
+            (split.trained if number % HELD_OUT_EVERY else split.held_out).append(image)
+    if len(split.trained) < least:
         raise InputError(
-            f"{key}={folder}: {len(photos)} images of {smallest} px a side or more; at least {LEAST_PHOTOS} are needed"
+            f"{key}={folder}: {len(split.trained)} images to train on of {smallest} px a side or more, with one in "
+            f"{HELD_OUT_EVERY} held out; needed: at least {least}"
         )
-    return photos
+    return split
+
+
+def as_bytes(image: Tensor) -> Tensor:
+    """An image (1, 3, H, W) in [0, 1] as uint8 (3, H, W)."""
+    return image[0].mul(255).round().byte()
 
 
 def center(photo: Tensor, side: int) -> Tensor:
@@ -39,13 +58,13 @@ def center(photo: Tensor, side: int) -> Tensor:
 
 
 class Crops:
-    """Random (3, side, side) crops in [0, 1] of photos, at random scales and with augmented colors.
+    """Random (3, side, side) crops in [0, 1] of photographs and paintings, at random scales and with augmented colors.
 
     Colors are jittered, exchanged, inverted or reduced to few flat ones, as those of paintings are.
     """
 
-    def __init__(self, photos: list[Tensor], side: int) -> None:
-        self.photos, self.side = photos, side
+    def __init__(self, photos: Sequence[Tensor], paintings: Sequence[Tensor], side: int) -> None:
+        self._photos, self._paintings, self.side = photos, paintings or photos, side
         self._augment = v2.Compose(
             [
                 v2.RandomResizedCrop(side, scale=(0.1, 1), antialias=True),
@@ -60,10 +79,13 @@ class Crops:
             ]
         )
 
-    def draw(self, count: int) -> Tensor:
-        """A batch of crops, (count, 3, side, side). Uses torch's global random generator."""
-        chosen = torch.randint(len(self.photos), (count,)).tolist()
-        return torch.stack([self._augment(self.photos[index]) for index in chosen])
+    def draw(self, count: int, paintings: float = 0.0) -> Tensor:
+        """A batch of crops, (count, 3, side, side). Uses torch's global random generator.
+
+        paintings: the probability of each to be a painting's, if there are any.
+        """
+        sources = [self._paintings if torch.rand(()) < paintings else self._photos for _ in range(count)]
+        return torch.stack([self._augment(images[int(torch.randint(len(images), ()))]) for images in sources])
 
 
 def add_noise(images: Tensor) -> Tensor:

@@ -1,95 +1,80 @@
-"""Initialize a student from its teachers rather than at random."""
-
-from typing import Any
+"""Initialize a student from its teacher rather than at random."""
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
-from torchvision.models.squeezenet import Fire
 
-from nst.slim.student import Student
-from nst.slim.teacher import Teacher, crop_like
+from nst.backbones import Backbone
+from nst.slim.columns import Columns
+from nst.slim.student import Student, of_slim
 
 
 @torch.no_grad()
-def start_from(teacher: Teacher, student: Student, images: Tensor) -> None:
-    """Initialize those of a student's layers that have a counterpart in the teacher. images: (B, 3, H, W) in [0, 1].
+def start_from(teacher: Backbone, student: Student, images: Tensor) -> None:
+    """Initialize a student's layers from the teacher's, first to last. images: (B, 3, H, W) in [0, 1].
 
-    Of the teacher's convolution it picks the channels that explain most of the other channels' variance over the
-    images. Their input is the teacher's features as reconstructed by least squares from the student's.
+    The teacher's layers are slim's, from the first on. Of a convolution of the teacher it picks the output channels
+    that explain most of the others' variance over the images. Their input is the teacher's features, as reconstructed
+    by least squares from the student's (after Zhang et al. 2015, "Accelerating Very Deep Convolutional Networks": so
+    errors do not add up). A student's layer is scaled to a mean square of 1.
+    The reconstruction is of features before a pooling, and used after it, where it is not exact.
     """
-    chain = _common_chain(teacher, student)
-    rebuilt: tuple[Tensor, Tensor] | None = None
-    features = teacher.features(images[::2])
-    for name, original in chain.items():
-        conv = student.convolutions()[teacher.pairs[name]]
-        picked = pick_channels(_covariance(features[name]), conv.out_channels)
+    given, before = (images - student.mean) / student.std, ""
+    features, at = teacher(images), 0
+    for layer, wanted in features.items():
+        index = student.reads[of_slim(layer)]
+        conv = student.convolutions()[of_slim(layer)]
+        original: nn.Conv2d = teacher.features[teacher.index_of(layer) - 1]  # type: ignore[assignment]
         assert original.bias is not None
         assert conv.bias is not None
+        picked = pick_channels(_covariance(wanted), conv.out_channels)
         weight, bias = original.weight[picked], original.bias[picked]
-        if rebuilt:
-            slope, offset = rebuilt
+        if before:
+            slope, offset = reconstruction(given, features[before])
             bias = bias + torch.einsum("ojyx,j->o", weight, offset)
             weight = torch.einsum("ojyx,ji->oiyx", weight, slope)
+        between = list(student.features[at : index - 1])
+        if between and isinstance(between[0], nn.MaxPool2d):
+            given = between.pop(0)(given)
+        if between:
+            squeeze: nn.Conv2d = between[0]  # type: ignore[assignment]
+            down, weight, shift = squeezed(weight, squeeze.out_channels, given)
+            squeeze.weight.copy_(down[..., None, None])
+            bias = bias + shift
         conv.weight.copy_(weight)
         conv.bias.copy_(bias)
-        rebuilt = reconstruction(features[name][:, picked], features[name])
-    _start_from_fires(teacher, student, images)
-
-
-def _start_from_fires(teacher: Teacher, student: Student, images: Tensor) -> None:
-    """Initialize squeeze layers from the fire modules of a SqueezeNet, which squeeze to as few channels.
-
-    SqueezeNet's activations grow with depth. The student's are scaled to a mean square of 1: unscaled, the first steps
-    of training would undo the initialization. The layer after a ReLU can make up for the scale.
-    """
-    for layer, of in teacher.pairs.items():
-        at = student.reads[of]
-        fire: Any = teacher.backbone.features[teacher.backbone.index_of(layer)]
-        squeeze: Any = student.features[at - 3]
-        if not (isinstance(fire, Fire) and isinstance(squeeze, nn.Conv2d) and squeeze.kernel_size == (1, 1)):
-            continue
-        conv: Any = student.features[at - 1]
-        assert squeeze.bias is not None
-        given = teacher.input_of(layer, images)
-        slope, offset = reconstruction(student.up_to(at - 4, images), given)
-        weight = fire.squeeze.weight.flatten(1)
-        squeeze.weight.copy_((weight @ slope)[..., None, None])
-        squeeze.bias.copy_(fire.squeeze.bias + weight @ offset)
-        picked = pick_channels(_covariance(fire(given)), conv.out_channels)
-        conv.weight.copy_(torch.cat([F.pad(fire.expand1x1.weight, (1,) * 4), fire.expand3x3.weight])[picked])
-        conv.bias.copy_(torch.cat([fire.expand1x1.bias, fire.expand3x3.bias])[picked])
-        size = student.up_to(at - 2, images).square().mean().sqrt()
-        squeeze.weight.div_(size)
-        squeeze.bias.div_(size)
-        conv.weight.mul_(size)
-        size = student.up_to(at, images).square().mean().sqrt()
+        for module in student.features[index - 1 - len(between) : index + 1]:
+            given = module(given)
+        size = given.square().mean().sqrt()
         conv.weight.div_(size)
         conv.bias.div_(size)
+        given, before, at = given / size, layer, index + 1
 
 
-def _common_chain(teacher: Teacher, student: Student) -> dict[str, nn.Conv2d]:
-    """Teacher layer → its convolution, from the input on, as long as both networks stack the same layers."""
-    features, chain, at = teacher.backbone.features, {}, -1
-    for layer in student.reads:
-        name = layer.replace("conv", "relu")
-        if teacher.pairs.get(name) != layer:
-            break
-        index = teacher.backbone.index_of(name)
-        between = [module for module in features[at + 1 : index] if isinstance(module, nn.Conv2d)]
-        if len(between) != 1:
-            break
-        chain[name], at = between[0], index
-    return chain
+def squeezed(weight: Tensor, channels: int, given: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Split a convolution into a 1×1 convolution to few channels and one from them.
+
+    Of all such splits it has the least error over the positions of `given`, the input (B, I, H, W), summed over the
+    nine places of the kernel. weight: (O, I, 3, 3). Returns the weights (channels, I) and (O, channels, 3, 3), and
+    what to add to the bias, (O): it makes up for the mean of the part that is lost.
+    """
+    values, vectors = torch.linalg.eigh(_covariance(given).double())
+    values = values.clamp_min(1e-6 * values.mean())  # less is a rounding error of float32
+    root, inverse = ((vectors * values.pow(power)) @ vectors.T for power in (0.5, -0.5))
+    rows = weight.double().permute(0, 2, 3, 1).reshape(-1, weight.shape[1])
+    basis = torch.linalg.svd(rows @ root, full_matrices=False)[2][:channels]
+    down, up = basis @ inverse, rows @ root @ basis.T
+    lost = (rows - up @ down) @ given.mean((0, 2, 3)).double()
+    up = up.reshape(weight.shape[0], *weight.shape[2:], channels).permute(0, 3, 1, 2)
+    return down.float(), up.float(), lost.reshape(weight.shape[0], -1).sum(1).float()
 
 
 def reconstruction(given: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
-    """The linear map of features (B, C, H, W) that is nearest to others, (B, C', H', W'), by least squares.
+    """The linear map of features (B, C, H, W) that is nearest to others, (B, C', H, W), by least squares.
 
-    H' and W' may be larger: they are cropped. Returns weight (C', C) and bias (C').
+    Returns weight (C', C) and bias (C').
     """
-    columns = Moments()
-    for few in torch.cat([given, crop_like(wanted, given)], dim=1).chunk(8):
+    columns = Columns()
+    for few in torch.cat([given, wanted], dim=1).chunk(8):
         columns.add(few.transpose(0, 1).flatten(1).double())
     weight, bias = columns.least_squares(given.shape[1])
     return weight.float(), bias.float()
@@ -98,35 +83,6 @@ def reconstruction(given: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
 def _covariance(features: Tensor) -> Tensor:
     """Covariance (C, C) of the channels of (B, C, H, W)."""
     return torch.cov(features.transpose(0, 1).flatten(1))
-
-
-class Moments:
-    """Mean and covariance of columns that are added in batches."""
-
-    def __init__(self) -> None:
-        self.count, self.total, self.products = 0, torch.zeros(()), torch.zeros(())
-
-    def add(self, columns: Tensor) -> None:
-        """Add N columns of C values, (C, N)."""
-        self.count += columns.shape[1]
-        self.total = self.total + columns.sum(1)
-        self.products = self.products + columns @ columns.T
-
-    def result(self) -> tuple[Tensor, Tensor]:
-        """Mean (C) and covariance (C, C) of all columns so far."""
-        mean = self.total / self.count
-        return mean, self.products / self.count - torch.outer(mean, mean)
-
-    def least_squares(self, count: int) -> tuple[Tensor, Tensor]:
-        """The linear map from the first `count` rows that predicts the other rows best.
-
-        Returns weight (C - count, count) and bias (C - count).
-        """
-        mean, covariance = self.result()
-        given = covariance[:count, :count]
-        ridge = 1e-9 * given.diagonal().mean() * torch.eye(count, dtype=given.dtype)
-        weight = torch.linalg.solve(given + ridge, covariance[:count, count:]).T
-        return weight, mean[count:] - weight @ mean[:count]
 
 
 def pick_channels(covariance: Tensor, count: int) -> list[int]:

@@ -6,13 +6,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nst.backbones.networks.slim import slim
+from nst.backbones.networks.slim import CHANNELS, slim
+
+
+def of_slim(layer: str) -> str:
+    """The layer of slim that stands for a layer of its teacher: relu3_1 → conv3_1."""
+    return layer.replace("relu", "conv")
 
 
 class Student(nn.Module):
     """slim with trainable weights: images (B, 3, H, W) in [0, 1] → {"conv1_1": output of its ReLU, …}.
 
-    mean, std: of the input's channels, (1, 3, 1, 1), as the teachers use them.
+    mean, std: of the input's channels, (3, 1, 1), as the teacher uses them.
     """
 
     mean: Tensor
@@ -23,12 +28,14 @@ class Student(nn.Module):
         network = slim()
         self.features = network.features.to_empty(device="cpu")
         self.reads = network.reads
-        for conv in self.features:
-            if isinstance(conv, nn.Conv2d):
-                conv.padding_mode = "reflect" if conv.padding != (0, 0) else "zeros"
-                nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
-                assert conv.bias is not None
-                nn.init.zeros_(conv.bias)
+        for module in self.features:
+            if isinstance(module, nn.MaxPool2d):
+                module.ceil_mode = True  # as in a Backbone, so that slim's maps are as large as its teacher's
+            if isinstance(module, nn.Conv2d):
+                module.padding_mode = "reflect" if module.padding != (0, 0) else "zeros"
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
         self.register_buffer("mean", mean.clone(), persistent=False)
         self.register_buffer("std", std.clone(), persistent=False)
         self.to(memory_format=torch.channels_last)
@@ -45,16 +52,11 @@ class Student(nn.Module):
             outputs.append(x)
         return {layer: outputs[index] for layer, index in self.reads.items()}
 
-    def up_to(self, index: int, images: Tensor) -> Tensor:
-        """The output of `features[index]` for images (B, 3, H, W) in [0, 1]."""
-        output: Tensor = self.features[: index + 1]((images - self.mean) / self.std)
-        return output
-
 
 class Tapped(nn.Module):
     """The student as a run will use it: each layer is read through its tap.
 
-    taps: layer of slim → weight (C, C) and bias (C), as for `tap`.
+    taps: layer of slim → weight (C', C) and bias (C'), as for `tap`.
     """
 
     def __init__(self, student: Student, taps: Mapping[str, tuple[Tensor, Tensor]]) -> None:
@@ -71,13 +73,47 @@ def tap(features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return F.conv2d(features, weight[..., None, None], bias)
 
 
-def fold_heads(weights: list[Tensor], biases: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """Fold all heads of a layer into one tap: a map from its C channels to C channels that keeps the heads' distances.
+def folded(weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+    """Fold a head U f + b into a tap: a map from its C channels to C channels that keeps the head's distances.
 
-    weights: (C_t, C) each, biases: (C_t) each, of the heads U f + b of one layer. Stack the heads and decompose U = QR.
-    Then |U f - U g| = |R f - R g|, and the distances between Gram matrices stay the same under Qᵀ, except for the part
-    of b outside U's range. Returns R, (C, C), and Qᵀ b, (C).
+    weight: U, (C_t, C). bias: b, (C_t). Decompose U = QR. Then |U f - U g| = |R f - R g|, and the distances between
+    Gram matrices stay the same under Qᵀ, except for the part of b outside U's range. Returns R, (C, C), and Qᵀ b, (C).
     """
-    device = weights[0].device
-    q, r = torch.linalg.qr(torch.cat(weights).cpu().double())  # on the CPU: not every device has float64
-    return r.float().to(device), (q.T @ torch.cat(biases).cpu().double()).float().to(device)
+    device = weight.device
+    q, r = torch.linalg.qr(weight.cpu().double())  # on the CPU: not every device has float64
+    return r.float().to(device), (q.T @ bias.cpu().double()).float().to(device)
+
+
+def principal(features: Tensor, weight: Tensor, bias: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The tap to the `count` directions in which a tap's output of features (B, C, H, W) is largest.
+
+    weight: (C', C). bias: (C'). Distances keep all but the least part of them that `count` directions can leave out.
+    """
+    if count == len(weight):
+        return weight, bias
+    output = tap(features, weight, bias).transpose(0, 1).flatten(1).cpu().double()
+    vectors = torch.linalg.eigh(output @ output.T)[1][:, -count:].float().to(weight.device)
+    return vectors.T @ weight, vectors.T @ bias
+
+
+def unit_taps(
+    features: Mapping[str, Tensor], teacher: Mapping[str, Tensor], heads: Mapping[str, tuple[Tensor, Tensor]]
+) -> dict[str, tuple[Tensor, Tensor]]:
+    """Layer of slim → weight and bias of its tap, which balance the layers as the teacher's at unit scale are balanced.
+
+    Each layer has the mean square that the teacher's has at a mean activation of 1, times one factor for all of them,
+    with which the first layer has a mean activation of 1. To give each layer that would not do: a ReLU's features are
+    sparser than their linear maps, and the more so the deeper they are, so deep layers would count too little.
+    features, teacher: slim's and the teacher's features of some photographs, (B, C, H, W), by slim's layers, from the
+    first on. heads: of each layer, weight (C_t, C) and bias (C_t), as for `folded`.
+    """
+    taps: dict[str, tuple[Tensor, Tensor]] = {}
+    means = []
+    for layer, head in heads.items():
+        weight, bias = principal(features[layer], *folded(*head), CHANNELS[layer][2])
+        output = tap(features[layer], weight, bias)
+        wanted = teacher[layer].square().mean() / teacher[layer].abs().mean().square()
+        factor = (wanted / output.square().mean()).sqrt()
+        taps[layer] = weight * factor, bias * factor
+        means.append(factor * output.abs().mean())
+    return {layer: (weight / means[0], bias / means[0]) for layer, (weight, bias) in taps.items()}

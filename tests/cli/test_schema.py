@@ -78,7 +78,7 @@ def test_paths_with_any_character_need_no_quotes_of_hydra_s(tmp_path: Path) -> N
 def test_help_of_a_mode_tells_its_own_keys() -> None:
     command = [sys.executable, "-m", "nst.run", "mode=fidelity", "--help"]
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
-    assert "  fidelity.teachers.NAME.pad=0" in lines
+    assert "  fidelity.content=relu4_1" in lines
     assert not [line for line in lines if line.startswith(("  distill.", "  colors", "  checkpoint"))]
 
 

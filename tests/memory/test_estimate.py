@@ -27,4 +27,4 @@ def test_memory_grows_with_the_layers_and_with_the_history() -> None:
     assert deep.strip > shallow.strip > 0
     assert deep.image - shallow.image == 20 * 12  # float32 RGB
     kept = deep.keeping(["conv1_1", "conv3_1"], copies=2)
-    assert kept.image - deep.image == 2 * (24 * 4 + 96 * 4 / 16)  # conv3_1 has a position for every 4×4 pixels
+    assert kept.image - deep.image == 2 * (16 * 4 + 96 * 4 / 16)  # conv3_1 has a position for every 4×4 pixels

@@ -46,9 +46,10 @@ def test_the_gradient_is_that_of_the_whole_image(
     name: str, height: int, rows: int, weights: dict[str, str | None]
 ) -> None:
     torch.manual_seed(0)
-    backbone = Backbone(name, LAYERS[name], weights[name], padding="reflect" if rows == 48 else "zeros")
+    # in float64: in float32 rounding can decide which of two nearly equal places a pooling takes
+    backbone = Backbone(name, LAYERS[name], weights[name], padding="reflect" if rows == 48 else "zeros").double()
     content_layers, style_layers = LAYERS[name][:1], LAYERS[name][1:]
-    content, style, image = (torch.rand(1, 3, tall, 70) for tall in (height, height + 25, height))
+    content, style, image = (torch.rand(1, 3, tall, 70).double() for tall in (height, height + 25, height))
 
     def evaluate(rows: int | None) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
         strips, style_strips = (cut(backbone.receptive_fields, tall, rows) for tall in (height, height + 25))
@@ -63,7 +64,8 @@ def test_the_gradient_is_that_of_the_whole_image(
 
     (at_once, whole), (in_strips, parts) = evaluate(None), evaluate(rows)
     torch.testing.assert_close(in_strips, at_once, rtol=1e-5, atol=0)
-    assert (parts - whole).abs().max() < 1e-4 * whole.abs().max()
+    # rounding may decide another way which of two nearly equal places a pooling takes
+    assert (parts - whole).abs().max() < 1e-5 * whole.abs().max()
 
 
 @pytest.mark.parametrize("name", [*STYLE_LOSSES, *CONTENT_LOSSES])

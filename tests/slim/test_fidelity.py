@@ -10,21 +10,23 @@ from PIL import Image
 from torch import Tensor
 
 from nst.backbones import Backbone, NormalizedBackbone
+from nst.losses.style import StyleLoss
+from nst.losses.style.gram import Gram
+from nst.losses.style.wasserstein import Wasserstein
+from nst.losses.targets import style_targets
+from nst.memory.strips import WHOLE
 from nst.modes.pixels.task import Pixels
-from nst.slim.measures import LinearProbe, fidelity, gram_distances, gram_matrices
-from nst.slim.teacher import Teacher
+from nst.slim.measures import LinearProbe, fidelity, style_distances
 from tests.conftest import Door, pixels
 
 
 @pytest.fixture
-def arguments(teacher: Path, photos: Path) -> list[str]:
+def arguments(teacher: Path) -> list[str]:
     return [
         "mode=fidelity",
-        "~fidelity.teachers.squeezenet",
-        f"fidelity.teachers.vgg19.weights={teacher.name}",
-        "fidelity.teachers.vgg19.content=relu2_1",
+        f"fidelity.weights={teacher.name}",
+        "fidelity.content=relu2_1",
         "fidelity.pairs=[[chelsea,swirl],[coffee,mosaic]]",
-        f"fidelity.photos={photos.name}",
         "size=48",
         "steps=8",
         "tracking=none",
@@ -50,8 +52,10 @@ def table(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_slim_and_the_teacher_paint_each_pair_and_the_teacher_compares(nst: Door, arguments: list[str]) -> None:
-    result = nst(*arguments)
+def test_slim_and_the_teacher_paint_each_pair_and_the_teacher_compares(
+    nst: Door, arguments: list[str], photos: Path
+) -> None:
+    result = nst(*arguments, f"fidelity.photos={photos.name}")
     assert result.status == 0, result.err
     scores = table(result.folder / "fidelity.csv")
     # the weights end at relu2_1, so deeper layers are not compared
@@ -65,7 +69,7 @@ def test_slim_and_the_teacher_paint_each_pair_and_the_teacher_compares(nst: Door
         content, teacher, slim = (float(line[who]) for who in ("content", "teacher", "slim"))
         assert 0 < teacher < content  # its picture is nearer to the style
         assert float(line["fidelity"]) == pytest.approx((content - slim) / (content - teacher))
-    pictures = [result.folder / f"results/chelsea_swirl_{who}.png" for who in ("content", "vgg19", "slim")]
+    pictures = [result.folder / f"results/chelsea_swirl_{who}.png" for who in ("content", "vgg16", "slim")]
     shown = [pixels(picture).astype(int) for picture in pictures]
     assert len({each.shape for each in shown}) == 1
     assert min(abs(one - other).mean() for one, other in zip(shown, [*shown[1:], shown[0]], strict=True)) > 2
@@ -79,9 +83,9 @@ def test_slim_and_the_teacher_paint_each_pair_and_the_teacher_compares(nst: Door
             assert float(line[images]) > 0  # it can exceed 1: maps that were fitted to photographs can mislead on noise
     assert float(first["photographs"]) < 0.5  # the first layers of two networks are alike
     tables = (result.folder / "tables.md").read_text()
-    assert "| vgg19 | relu2_1 | conv2_1 |" in tables
+    assert "| relu2_1 | conv2_1 |" in tables
     assert "%" in tables
-    assert set(result.record["weights"]) == {"vgg19", "slim"}
+    assert set(result.record["weights"]) == {"vgg16", "slim"}
     assert len(result.record["inputs"]["image"]) == 4
     assert result.record["decided"]["style_layers"][0] == "conv1_1"
 
@@ -133,8 +137,10 @@ def test_a_stopped_run_continues_from_its_pictures(
         ("fidelity.pairs=[]", "mode=fidelity needs fidelity.pairs"),
         ("fidelity.pairs=[[chelsea,swirl],[chelsea,swirl]]", "two pairs are named chelsea_swirl"),
         ("fidelity.pairs=[[chelsea,swril]]", "did you mean 'swirl'"),
-        ("fidelity.teachers.vgg19.content=relu3_1", "does not reach relu3_1"),
-        ("fidelity.teachers.vgg19.layers.relu1_1=conv7_1", "no layer 'conv7_1'"),
+        ("fidelity.content=relu3_1", "does not reach relu3_1"),
+        ("fidelity.content=relu9_1", "no layer 'relu9_1' in backbone vgg16"),
+        ("fidelity.layers=[relu7_1]", "no layer 'relu7_1' in backbone vgg16"),
+        ("fidelity.layers=[relu5_1]", "fidelity.layers=[relu5_1]: the weights reach none of them"),
         ("fidelity.photos=nowhere", "no such folder"),
     ],
 )
@@ -153,15 +159,18 @@ def test_fidelity_is_relative_to_the_teachers_reduction() -> None:
     assert str(fidelity(content=1.0, teacher=1.0, slim=0.5)) == "nan"
 
 
-def test_distances_are_relative_to_the_style() -> None:
+@pytest.mark.parametrize("loss", [Gram(), Wasserstein()])
+def test_style_distances_are_roots_of_the_style_loss(loss: StyleLoss) -> None:
     def network(image: Tensor) -> dict[str, Tensor]:
         return {"one": image}
 
     style = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-    wanted = gram_matrices(network, style, ["one"])
-    assert gram_distances(network, style, wanted) == {"one": 0}
-    assert gram_distances(network, torch.zeros_like(style), wanted)["one"] == pytest.approx(1)
-    assert gram_distances(network, 2 * style, wanted)["one"] == pytest.approx(3)  # features by 2, Gram matrix by 4
+    wanted = style_targets(network, [(style, WHOLE)], ["one"], loss)
+    assert style_distances(network, style, wanted, loss)["one"] == pytest.approx(0, abs=1e-5)
+    near, far = (style_distances(network, style + shift, wanted, loss)["one"] for shift in (0.1, 0.2))
+    assert 0 < near < far
+    if isinstance(loss, Wasserstein):  # of two Gaussians of one covariance it is the distance of the means
+        assert far == pytest.approx(2 * near, rel=1e-3)
 
 
 def test_normalized_layers_have_a_mean_activation_of_1() -> None:
@@ -177,7 +186,7 @@ def test_normalized_layers_have_a_mean_activation_of_1() -> None:
 
 
 def test_a_linear_probe_explains_linear_maps_and_nothing_random(teacher: Path) -> None:
-    backbone = Backbone("vgg19", ["relu1_1"], str(teacher), padding="reflect")
+    backbone = Backbone("vgg16", ["relu1_1"], str(teacher), padding="reflect")
     images = [torch.rand(1, 3, 40, 40, generator=torch.Generator().manual_seed(seed)) for seed in range(4)]
     mixed = torch.randn(64, 64, generator=torch.Generator().manual_seed(0))
 
@@ -187,6 +196,7 @@ def test_a_linear_probe_explains_linear_maps_and_nothing_random(teacher: Path) -
     def random(image: Tensor) -> dict[str, Tensor]:
         return {"conv1_1": torch.rand(1, 24, *image.shape[2:], generator=torch.Generator().manual_seed(1))}
 
-    of = Teacher(backbone, {"relu1_1": "conv1_1"})
-    assert LinearProbe(of, linear, images[:2]).unexplained(images[2:])["relu1_1"] < 1e-4
-    assert LinearProbe(of, random, images[:2]).unexplained(images[2:])["relu1_1"] == pytest.approx(1, abs=0.1)
+    assert LinearProbe(backbone, linear, ["relu1_1"], images[:2]).unexplained(images[2:])["relu1_1"] < 1e-4
+    assert LinearProbe(backbone, random, ["relu1_1"], images[:2]).unexplained(images[2:])["relu1_1"] == pytest.approx(
+        1, abs=0.1
+    )

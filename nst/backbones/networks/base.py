@@ -31,6 +31,8 @@ class Architecture:
     """torchvision's weights, downloaded on first use."""
     embedded: Path | None = None
     """A weights file in the package; it takes precedence over the official one."""
+    at_unit_scale: bool = False
+    """Whether the weights have the scale of `backbone.scale=unit` already."""
     hint: str = ""
     """Advice that follows the list of layers when a layer name is unknown."""
 
