@@ -12,8 +12,6 @@ from torch import Tensor
 
 from nst.backbones import Backbone
 from nst.backbones.layers import resolve
-from nst.backbones.networks import architecture
-from nst.backbones.networks.slim import slim
 from nst.backbones.weights import find, reached
 from nst.config import Config
 from nst.engine.task import report_steps
@@ -35,7 +33,7 @@ from nst.slim.config import Fidelity as FidelityConfig
 from nst.slim.distill import HELD_OUT_SIDE, Data, Distill, Recipe
 from nst.slim.fidelity import RESULTS, SLIM, TEACHER, Layers, Measurement, Paint, Pair, measure
 from nst.slim.photos import as_bytes, center, load_folder
-from nst.slim.student import of_slim
+from nst.slim.student import of_slim, taught
 
 LEAST_PHOTOS = 24
 """The number of photographs to train on that a folder must hold."""
@@ -56,7 +54,7 @@ def build_distillation(setting: Setting) -> Experiment:
     section: DistillConfig | None = getattr(config, "distill", None)
     if section is None:
         raise InputError("mode=distill needs distill.layers, which conf/mode/distill.yaml gives")
-    known = [each.replace("conv", "relu") for each in slim().reads]
+    known = taught()
     if not section.layers or section.layers != known[: len(section.layers)]:
         raise InputError(f"distill.layers=[{','.join(section.layers)}]: must be the first of [{','.join(known)}]")
     smallest = max(section.crop, HELD_OUT_SIDE)
@@ -87,8 +85,7 @@ def build_fidelity(setting: Setting) -> Experiment:
     section: FidelityConfig | None = getattr(config, "fidelity", None)
     if section is None or not section.pairs:
         raise InputError("mode=fidelity needs fidelity.pairs: a list of [content,style]")
-    known = [name for name in architecture(TEACHER).build().reads if name.replace("relu", "conv") in slim().reads]
-    asked = resolve([*section.layers, section.content], [name for name in known if name.startswith("relu")], TEACHER)
+    asked = resolve([*section.layers, section.content], taught(), TEACHER)
     layers = reached(TEACHER, asked[: len(section.layers)], find(TEACHER, section.weights))
     if not layers:
         raise InputError(f"fidelity.layers=[{','.join(section.layers)}]: the weights reach none of them")

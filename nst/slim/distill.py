@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -122,10 +123,10 @@ class Distill(Task):
     def forward_on(self, fabric: Fabric) -> None:
         self._backward = fabric.backward
 
-    def imitated(self, images: Tensor) -> dict[str, Tensor]:
+    def imitated(self, images: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
         """Layer → the teacher's features as slim predicts them, of images (B, 3, H, W) in [0, 1]."""
         features = self.student(images)
-        return {layer: tap(features[of_slim(layer)], *self._head(layer)) for layer in self.layers}
+        return {layer: tap(features[of_slim(layer)], *self._head(layer)) for layer in layers}
 
     def errors(self, images: Tensor) -> dict[str, Tensor]:
         """Layer → mean squared error over images, as a share of the layer's variance over photographs.
@@ -134,7 +135,7 @@ class Distill(Task):
         """
         with torch.no_grad():
             targets = self.teacher(images)
-        given = self.imitated(images)
+        given = self.imitated(images, self.layers)
         return {
             layer: mean_square(wanted - given[layer]) / getattr(self, f"std_{layer}").square()
             for layer, wanted in targets.items()
@@ -144,7 +145,8 @@ class Distill(Task):
         """The guidance error on some painted images, for either loss, at some layers, drawn by their `shares`."""
         drawn = torch.multinomial(shares, min(GUIDE_LAYERS, len(shares))).tolist()
         layers, pairs = [self.layers[each] for each in drawn], self.on_policy.draw(GUIDE_IMAGES)
-        return guidance_error(self.imitated, self.teacher, pairs, layers, _either_loss())
+        imitated = partial(self.imitated, layers=layers)  # the other heads would be work for nothing
+        return guidance_error(imitated, self.teacher, pairs, layers, _either_loss())
 
     @torch.no_grad()
     def metrics(self) -> dict[str, float]:

@@ -23,7 +23,6 @@ VISITS, COARSE_VISITS, VISIT_STEPS = 6, 2, 12
 from coarse to fine."""
 PAINTED_STYLES = 0.6
 """Share of paintings among the styles; the other styles, and the contents, are photographs."""
-
 TEXTURES, SINGLE_LAYERS, FIRST_LAYERS, BY_POSITIONS = 0.4, 0.3, 0.7, 0.5
 """Probabilities: of a texture, not a transfer; of one style layer, as in a report on layers, not several; of the first
 layers of the blocks, which are the default, not all; and of layers weighted by their positions, also the default."""

@@ -14,6 +14,11 @@ def of_slim(layer: str) -> str:
     return layer.replace("relu", "conv")
 
 
+def taught() -> list[str]:
+    """The layers of the teacher that slim has a layer for, in order."""
+    return [layer.replace("conv", "relu") for layer in slim().reads]
+
+
 class Student(nn.Module):
     """slim with trainable weights: images (B, 3, H, W) in [0, 1] → {"conv1_1": output of its ReLU, …}.
 
