@@ -157,7 +157,7 @@ class Config(Section):
     style_weight: float = key(1e6, "factor of the style loss", at_least=0)
     tv_weight: float = key(5.0, "factor of the total variation, which removes pixel noise", at_least=0)
     structure_weight: float = key(
-        0.0, "factor of the difference of edges from the content's (Laplacian); 100 keeps faces", at_least=0
+        0.0, "factor of the difference of edges from the content's (Laplacian), such as 100", at_least=0
     )
     range_weight: float = key(
         10.0, "factor of the penalty that keeps pixels near [0, 1]; 0: only clamp them at the end", at_least=0

@@ -30,7 +30,11 @@ MODES = [
         "paint the content in the style (Gatys 2016)",
         BUILD,
         CONTENT | STYLE | CONTROL | IMAGE | {"pair"},
-        roles={"content": ("content",), "style": ("style",), "init": ("init",), "pair": ("content", "style")},
+        roles={
+            **{role: (role,) for role in ("content", "style", "init", "mask")},
+            "pair": ("content", "style"),
+            "regions": ("style", "mask"),
+        },
         needed=("content", "style"),
         terms=("content", "style"),
     ),
