@@ -101,8 +101,9 @@ def _table(sweep: Sweep, section: Section, side: int) -> list[list[Tile]]:
     row_key, column_key = sweep.keys[-2:]
 
     def head(key: str, value: str) -> Tile:
-        originals = [_scaled(original.path, side) for original in sweep.originals_of(key, value)]
-        return value, _beside(originals) if originals else None
+        originals = sweep.originals_of(key, value)
+        small = 2 * side // max(2, len(originals))  # of many, each is smaller: the results are what is looked at
+        return value, _beside([_scaled(each.path, small) for each in originals]) if originals else None
 
     rows: list[list[Tile]] = [[("", _corner(sweep)), *(head(column_key, value) for value in section.columns)]]
     for value, cells in zip(section.rows, section.cells, strict=True):
