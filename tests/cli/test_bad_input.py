@@ -43,7 +43,7 @@ REFUSED = [
     ("levels=3", "levels=: renamed: use scales="),
     ("trainer.machines=2", "renamed: use trainer.num_nodes="),
     ("colours=content", "renamed: use colors="),
-    ("mode=texture colors=content", "colors: mode=texture does not use it; used by mode=stylize"),
+    ("mode=texture colors=content", "colors: mode=texture does not use it; used by mode=transfer, mode=stylize"),
     ("checkpoint=foo", "used by mode=export, mode=stylize"),
     ("tile=64", "used by mode=stylize"),
     ("epochs=3", "used by mode=train"),

@@ -499,7 +499,7 @@ GRIDS = {
     "calibration": (["wasserstein", "gram"], ["1", "1e6", "1e9"]),
     "style_losses": (["chelsea, swirl", "rocket, ihc"], ["wasserstein", "gram"]),
     "init": (["classroom", "shallow"], ["noise", "content"]),
-    "mixing": (["chelsea", "coffee"], ["[1,0]", "[0.75,0.25]", "[0.5,0.5]", "[0.25,0.75]", "[0,1]"]),
+    "mixing": (["chelsea", "coffee"], ["1, 0", "0.75, 0.25", "0.5, 0.5", "0.25, 0.75", "0, 1"]),
     "colors": (["chelsea, swirl", "astronaut, mosaic", "coffee, waves"], ["style", "content", "matched"]),
     "regions": (
         [
