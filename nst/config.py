@@ -5,10 +5,22 @@ A mode's own section, such as `distill`, and a tracker's own keys are declared b
 
 import math
 from dataclasses import dataclass, field, fields, is_dataclass
-from enum import Enum
 from typing import Any
 
 from omegaconf import MISSING
+
+from nst.choices import (
+    Accelerator,
+    BackboneScale,
+    Colors,
+    ColorSpace,
+    Metric,
+    Outside,
+    Padding,
+    Pooling,
+    Precision,
+    Propagation,
+)
 
 
 def key(
@@ -43,71 +55,6 @@ class Section:
         if self._frozen:
             raise AttributeError(f"{name}: the config is frozen; a builder returns what it decides")
         object.__setattr__(self, name, value)
-
-
-class Pooling(Enum):
-    """How the backbone halves its feature maps."""
-
-    max = "max"
-    avg = "avg"
-
-
-class Padding(Enum):
-    """What the backbone's convolutions see beyond the image's border."""
-
-    zeros = "zeros"
-    reflect = "reflect"
-    replicate = "replicate"
-
-
-class BackboneScale(Enum):
-    """The scale of the backbone's features.
-
-    unit: each layer is divided by its mean activation over photographs (Gatys 2016), so that loss weights mean the
-    same for every backbone.
-    """
-
-    unit = "unit"
-    as_trained = "as_trained"
-
-
-class Colors(Enum):
-    """Whose colors a stylized image has."""
-
-    style = "style"
-    content = "content"
-
-
-class Precision(Enum):
-    """Number format of the networks. Style statistics and optimizers stay in float32.
-
-    tf32: float32 storage, but a GPU's convolutions use only ten bits of the fraction.
-    """
-
-    float32 = "float32"
-    tf32 = "tf32"
-    bfloat16 = "bfloat16"
-
-
-class Accelerator(Enum):
-    """The device that a run computes on."""
-
-    auto = "auto"
-    cpu = "cpu"
-    gpu = "gpu"
-    mps = "mps"
-
-
-class Metric(Enum):
-    """A number of a run's record that a search can minimize."""
-
-    total = "loss/total"
-    content = "loss/content"
-    style = "loss/style"
-    tv = "loss/tv"
-    seconds_per_step = "seconds_per_step"
-    total_seconds = "total_seconds"
-    peak_memory_mb = "peak_memory_mb"
 
 
 @dataclass
@@ -187,7 +134,17 @@ class Tracking(Section):
 class Config(Section):
     mode: str = key(MISSING, "what the run does; set by the group")
     content: str | None = key("chelsea", "content image: a path, or the name of a sample")
-    style: Any = key("swirl", "style image: a path, or the name of a sample; or a list of them, matched together")
+    style: Any = key("swirl", "style image: a path, or the name of a sample; or a folder; or a list of them")
+    style_mix: Any = key(None, "shares of several styles, such as [0.7,0.3]; null: equal")
+    mask: str | None = key(None, "image that is white where the style is to be")
+    mask_outside: Outside = key(Outside.content, "what is outside of mask: the content as it is, or the style")
+    regions: Any = key(
+        None, "[{mask: FILE or rest, style: …, weight: 1}, …], or {from: FILE, red: STYLE, …, rest: STYLE}"
+    )
+    mask_feather: float = key(8.0, "width of the soft edge of a mask, pixels of the result", at_least=0, at_most=1000)
+    mask_propagation: Propagation = key(
+        Propagation.resample, "a layer's positions belong to a region by their place, or inside: by all that they see"
+    )
     pair: list[str] | None = key(
         None, "[content,style], in place of both: a sweep over pairs is then a list, not a product"
     )
@@ -199,12 +156,18 @@ class Config(Section):
     content_weight: float = key(1.0, "factor of the content loss", at_least=0)
     style_weight: float = key(1e6, "factor of the style loss", at_least=0)
     tv_weight: float = key(5.0, "factor of the total variation, which removes pixel noise", at_least=0)
+    structure_weight: float = key(
+        0.0, "factor of the difference of edges from the content's (Laplacian), such as 100", at_least=0
+    )
     range_weight: float = key(
         10.0, "factor of the penalty that keeps pixels near [0, 1]; 0: only clamp them at the end", at_least=0
     )
     content_loss: str = key("features", "how contents are compared: features, or self_similarity (STROTSS)")
     style_loss: dict[str, Any] = key({}, "how styles are compared; the group's file explains its keys")
-    init: str = key("content", "the image to start from: noise, content, style or a path")
+    init: str = key(
+        "content",
+        "the image to start from: noise, gray, content, style, style_statistics (noise of its colors), or a path",
+    )
     steps: int = key(100, "optimizer steps", at_least=1, at_most=1_000_000)
     epochs: int | None = key(None, "passes over the training images, in place of steps", at_least=1)
     size: int | None = key(384, "longest side of the result, pixels; null: the image's own", at_least=1, at_most=16384)
@@ -250,7 +213,12 @@ class Config(Section):
     generator: Generator | None = key(None, "the network that mode=train trains")
     data: Data | None = key(None, "the images that it is trained on")
     checkpoint: str | None = key(None, "a trained generator: its file, or its run's folder")
-    colors: Colors = key(Colors.style, "whose colors a stylized image has: style, or content")
+    colors: Colors = key(
+        Colors.style,
+        "whose colors the picture has: style; content (of mode=train only the pictures in its record); or matched, the "
+        "style's moved to the content's",
+    )
+    color_match: ColorSpace = key(ColorSpace.rgb, "colors in which matched moves them: rgb or lab")
     tile: int = key(2048, "longest side processed at once, pixels; larger images are stylized in tiles", at_least=1)
     trainer: Trainer = key(Trainer, "where and in which precision it runs")
     tracking: Tracking = key(Tracking, "logging to Weights & Biases or TensorBoard, and how often")

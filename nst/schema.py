@@ -11,6 +11,7 @@ from typing import Any, get_args, get_origin
 from hydra.core.config_store import ConfigStore
 
 from nst import modes, tracking
+from nst.choices import Colors
 from nst.config import OPTIMIZERS, Config
 from nst.errors import InputError
 from nst.modes import Mode
@@ -31,6 +32,14 @@ RENAMED = {
     "trainer.machines": "trainer.num_nodes",
 }
 """Old key → present key."""
+ADDED = {
+    "mask_outside": "content",
+    "mask_feather": 8.0,
+    "mask_propagation": "resample",
+    "color_match": "rgb",
+    "structure_weight": 0.0,
+}
+"""Key that came later → the value with which a run is what it was before."""
 
 
 @dataclass(frozen=True)
@@ -126,11 +135,29 @@ def check(config: Config) -> None:
             raise InputError(f"{group}.name={section.name}: choose it with {group}=NAME")
 
 
+def _refuse_idle(config: Config, given: Collection[str]) -> None:
+    """Raise InputError for a key, set by hand, that another one leaves without effect."""
+    if config.regions is not None:
+        for key in ("style", "style_mix", "pair", "mask", "mask_outside"):
+            if key in given:
+                raise InputError(
+                    f"{key}: regions says where which style is; leave out {key}=, or regions with regions=null"
+                )
+    for key, needed, missing in (
+        ("mask_outside", "mask=FILE", config.mask is None),
+        ("mask_feather", "mask=FILE or regions=", config.mask is None and config.regions is None),
+        ("mask_propagation", "mask=FILE or regions=", config.mask is None and config.regions is None),
+        ("color_match", "colors=matched", config.colors is not Colors.matched),
+    ):
+        if key in given and missing:
+            raise InputError(f"{key}: has no effect without {needed}")
+
+
 def resolve(config: Config, given: Collection[str]) -> Config:
     """Decide between keys that say the same, `pair` or content and style, `epochs` or steps, and freeze the config.
 
     given: the keys that were set by hand, which win over those of an experiment. Raises InputError if `pair` is not two
-    images, or if one of them was set by hand too.
+    images, if one of them was set by hand too, or if a key that was set by hand has no effect.
     """
     if "steps" in given and "epochs" not in given:
         config.epochs = None
@@ -144,6 +171,9 @@ def resolve(config: Config, given: Collection[str]) -> Config:
                 raise InputError(f"{pair}: sets the {role} already; leave out {role}=, or the pair with pair=null")
         for role, image in zip(roles, config.pair, strict=True):
             setattr(config, role, image)
+    _refuse_idle(config, given)
+    if config.regions is not None:
+        config.style = None  # each region has its own
     for role in {role for roles in modes.get(config.mode).roles.values() for role in roles}:
         setattr(config, role, _images(role, getattr(config, role)))
     config.freeze()

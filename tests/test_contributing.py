@@ -27,10 +27,12 @@ EXAMPLES = {
     if BLOCK.search(text)
 }
 """Heading → its fenced blocks, (language, text)."""
+WANTED = [f"python -m nst.run {keys}" for keys in re.findall(r"^\| !\[.*`(.+)` \|$", README, re.MULTILINE)]
 COMMANDS = sorted(
     {each.strip() for each in re.findall(r"python -m nst\.run(?: [^`#\n]+)?", BLOCK.sub("", GUIDE) + README)}
+    | set(WANTED)
 )
-"""All commands outside of the examples."""
+"""All commands outside of the examples, and those of the table "I want"."""
 EXTRAS = {
     "launcher=joblib": "hydra_joblib_launcher",
     "launcher=submitit": "hydra_submitit_launcher",
@@ -132,6 +134,12 @@ def test_a_command_composes(command: str, nst: Door) -> None:
     result = nst(*first, "--cfg", "job")
     assert result.status == 0, result.err
     modes.refuse_unused(modes.get(yaml.safe_load(result.out)["mode"]), arguments.typed_keys())
+
+
+@pytest.mark.parametrize("command", WANTED, ids=range(len(WANTED)))
+def test_what_people_want_is_painted(command: str, nst: Door) -> None:
+    result = nst(*shlex.split(command)[3:], "size=64", "steps=2", "tracking=none")
+    assert result.status == 0, result.err
 
 
 @pytest.mark.parametrize("text", [GUIDE, README], ids=["CONTRIBUTING.md", "README.md"])

@@ -10,6 +10,7 @@ from tests.conftest import ROOT
 LEVELS = [
     {"errors", "text"},
     {"devices", "files", "registry", "session"},
+    {"choices"},
     {"config"},
     {"images", "memory", "tracking"},
     {"backbones", "generators", "losses", "optim", "record"},
@@ -21,7 +22,7 @@ LEVELS = [
     {"run"},
 ]
 """A module imports only from levels above its own in this list, or from its own package."""
-KNOW_CONFIGS = {"config", "schema", "tracking", "cli", "runner", "run"}
+KNOW_CONFIGS = {"choices", "config", "schema", "tracking", "cli", "runner", "run"}
 """Modules and packages that see configs, beside the builders and the declarations of modes."""
 MODULES = sorted(path for path in (ROOT / "nst").rglob("*.py") if path != ROOT / "nst" / "__init__.py")
 IDS = [path.relative_to(ROOT).as_posix() for path in MODULES]

@@ -1,5 +1,6 @@
 """A frozen network, built only as deep as the deepest requested layer."""
 
+import copy
 from collections.abc import Iterable, Mapping
 from itertools import count
 
@@ -68,6 +69,7 @@ class Backbone(nn.Module):
         stride = max((field.stride for field in self.receptive_fields.values()), default=1)
         self.smallest_side = next(side for side in count(stride) if self._fits(side))
         """Side, in pixels, of the smallest square image that the deepest layer can be computed for."""
+        self._shapes = (copy.deepcopy(self.features),)  # a tuple hides it from torch: it stays without weights
         self.weights = find(name, weights)
         self._load()
         self.to(memory_format=torch.channels_last).requires_grad_(False).eval()
@@ -89,6 +91,15 @@ class Backbone(nn.Module):
     def canonical(self, layers: Iterable[str]) -> list[str]:
         """Canonical names of layers of this network, in the given order. Raises InputError for an unknown layer."""
         return resolve(layers, self._available, self._name)
+
+    def sizes(self, height: int, width: int) -> dict[str, tuple[int, int]]:
+        """Layer → (H', W') of its features of an image of this size in pixels."""
+        x = torch.empty(1, 3, height, width, device="meta")
+        sizes: dict[str, tuple[int, int]] = {}
+        for index, module in enumerate(self._shapes[0]):
+            x = module(x)
+            sizes |= {layer: (x.shape[2], x.shape[3]) for layer, at in self._reads.items() if at == index}
+        return sizes
 
     @property
     def deepest(self) -> str:

@@ -27,7 +27,7 @@ EXTRAS = {
 }
 """Launchers and sweepers of Hydra that are not always installed → the extra of this project that installs them."""
 DEFAULT_MODE = "transfer"
-GROUPS = ("layers", "experiment")
+GROUPS = ("layers", "strokes", "experiment")
 """Config groups that are no keys."""
 
 

@@ -1,6 +1,7 @@
 """Previous runs, from the records they left: to continue one, to complete a sweep, or to make a picture again."""
 
 import json
+import os
 import re
 import shlex
 from argparse import ArgumentParser
@@ -22,7 +23,7 @@ HARMLESS = re.compile(
     r"hydra/(launcher|sweeper)=\w+|hydra\.launcher\.n_jobs=-?\d+|hydra\.sweeper\.(n_trials=\d+|params\..*)", re.DOTALL
 )
 """What a sweep's recorded command may ask of Hydra: the folder may be a stranger's."""
-MANY = ("mode", "layers", "experiment")
+MANY = ("mode", "layers", "strokes", "experiment")
 """Groups that set several keys."""
 MACHINE = (*("trainer.accelerator", "trainer.devices", "trainer.num_nodes"), "data.workers")
 """Keys that belong to the machine, not to a run."""
@@ -95,7 +96,10 @@ class PreviousRun:
         present_files = files_by_name(now)
         for name, several in files_by_name(self.record).items():
             label = "weights of " if name in self.record["weights"] else ""
-            for before, after in zip(several, present_files.get(name, []), strict=False):
+            present_ones = present_files.get(name, [])
+            if len(several) != len(present_ones):
+                lines.append(f"{label}{name}: {len(several)} files then, {len(present_ones)} now")
+            for before, after in zip(several, present_ones, strict=False):
                 if before["sha256"] != after["sha256"]:
                     lines.append(f"{label}{name}: {before['sha256'][:12]} then, {after['sha256'][:12]} now")
         if self._is_of_another_scale:
@@ -109,9 +113,12 @@ class PreviousRun:
         """Raise InputError if an image that the previous run used is gone, and the config asks for it again."""
         held = present(settings(self.record))
         for role, files in self.record["inputs"].items():
-            if files and role in config and config[role] == held.get(role):
-                names = config[role] if OmegaConf.is_list(config[role]) else [config[role]]
+            given = config.get(role)  # None for the images of regions: their builder looks for them
+            if files and given is not None and given == held.get(role):
+                names = given if OmegaConf.is_list(given) else [given]
                 for name, file in zip(names, files, strict=False):
+                    if os.path.isdir(os.path.expanduser(name)):
+                        break  # a folder of styles
                     try:
                         samples.find(role, name)
                     except InputError:
@@ -121,7 +128,7 @@ class PreviousRun:
 
 def find(key: str, given: str) -> PreviousRun:
     """The run of a folder, of a file in it, or of a result.png alone. Raises InputError for anything else."""
-    path, where = Path(given).expanduser(), f"{key}={given}"
+    path, where = Path(os.path.expanduser(given)), f"{key}={given}"
     if not path.exists():
         raise InputError(f"{where}: no such file or folder")
     folder, record = path if path.is_dir() else path.parent, _record_of(key, path)
@@ -142,6 +149,8 @@ def present(config: dict[str, Any]) -> dict[str, Any]:
     held: Any = json.loads(json.dumps(config))
     if isinstance(held.get("style_loss"), dict):
         held["style_loss"].setdefault("name", "gram")  # the only one before style losses had names
+    for key, value in schema.ADDED.items():
+        held.setdefault(key, value)
     for old, new in schema.RENAMED.items():
         *sections, key = old.split(".")
         inside = held
@@ -160,8 +169,8 @@ def implied_mode(arguments: Sequence[str]) -> list[str]:
     """For `resume=` or `rerun=` a run, `mode=` that run's: only then Hydra knows the sections that the mode has."""
     given = {key: value for key, _, value in (argument.partition("=") for argument in arguments)}
     for key in ("resume", "rerun"):
-        if given.get(key) and "mode" not in given and Path(given[key].strip("'")).expanduser().exists():
-            mode = (_record_of(key, Path(given[key].strip("'")).expanduser()).get("config") or {}).get("mode")
+        if given.get(key) and "mode" not in given and Path(os.path.expanduser(given[key].strip("'"))).exists():
+            mode = (_record_of(key, Path(os.path.expanduser(given[key].strip("'")))).get("config") or {}).get("mode")
             return [f"mode={mode}"] if isinstance(mode, str) and mode in modes.all_modes() else []
     return []
 
@@ -173,7 +182,7 @@ def sweep_arguments(arguments: Sequence[str]) -> list[str]:
     """
     for number, argument in enumerate(arguments):
         key, _, given = argument.partition("=")
-        folder = Path(given).expanduser()
+        folder = Path(os.path.expanduser(given))
         if key != "resume" or not given or not folder.is_dir() or (folder / "record.json").exists():
             continue
         commands = (read_record(path.parent).get("command") for path in sorted(folder.glob("*/record.json")))

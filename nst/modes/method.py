@@ -10,9 +10,8 @@ from nst.config import Config
 from nst.errors import InputError
 from nst.files import version
 from nst.losses.content import CONTENT_LOSSES
-from nst.losses.objective import Losses, Objective, Targets
+from nst.losses.objective import Losses
 from nst.losses.style import STYLE_LOSSES
-from nst.memory.strips import WHOLE, Strip
 from nst.modes.parts import Setting, file_facts
 from nst.modes.shared import Network, Shared
 
@@ -29,10 +28,6 @@ class Method:
     content_layers: tuple[str, ...]
     style_layers: tuple[str, ...]
     losses: Losses
-
-    def objective(self, content: Targets, style: Targets, strips: Sequence[Strip] = WHOLE) -> Objective:
-        """What is minimized, against these targets, for an image in strips."""
-        return Objective(self.backbone, self.losses.terms(content, style), strips)
 
     @property
     def decided(self) -> dict[str, Any]:

@@ -82,7 +82,7 @@ def input_paths(setting: Setting, roles: Collection[str]) -> dict[str, list[Path
     paths = {}
     for role in dict.fromkeys(role for of_key in setting.mode.roles.values() for role in of_key):
         given = getattr(setting.config, role)
-        if given is None and role in setting.mode.needed:
+        if given is None and role in setting.mode.needed and not (role == "style" and setting.config.regions):
             raise InputError(f"mode={setting.mode.name} needs {role}=: a path or the name of a sample")
         if given is not None and role in roles:
             paths[role] = [samples.find(role, name) for name in names_of(given)]
@@ -95,9 +95,23 @@ def check_terms(setting: Setting) -> None:
     for term in mode.terms:
         if not getattr(config, f"{term}_layers"):
             raise InputError(f"mode={mode.name} needs {term}_layers: a list such as [conv_1,conv_2]")
-    weights = [f"{term}_weight" for term in mode.terms]
+    weights = [f"{term}_weight" for term in mode.terms] + ["structure_weight"] * ("structure_weight" in mode.keys)
     if not any(getattr(config, weight) for weight in weights):
         raise InputError(f"{'=0 '.join(weights)}=0: leaves mode={mode.name} nothing to minimize; give a weight above 0")
+
+
+def refuse_two_sizes(config: Config) -> None:
+    """Raise InputError if both keys that say how large the style is are given."""
+    if config.style_size and config.style_scale != 1:
+        raise InputError(
+            f"style_size={config.style_size} style_scale={config.style_scale:g}: both say how large the style is; "
+            "leave out one"
+        )
+
+
+def style_size_key(config: Config) -> str:
+    """The key that makes the style larger."""
+    return "style_size" if config.style_scale == 1 else "style_scale"
 
 
 def check_size(name: str, image: Tensor, backbone: Backbone, raise_key: str) -> None:

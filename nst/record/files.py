@@ -66,6 +66,10 @@ def refuse_changed(where: str, before: Mapping[str, Any], files: Mapping[str, Se
     held = files_by_name(before)
     for name, several in files.items():
         then = [each.get("sha256") for each in held.get(name, [])]
+        if len(then) > len(several):
+            raise InputError(
+                f"{where}: that run was made from {len(then)} files as {name}, and now there are {len(several)}"
+            )
         for place, file in enumerate(several):
             if then[place : place + 1] != [file["sha256"]]:
                 raise InputError(f"{where}: that run was made from another {name}; {file['path']} has changed since")

@@ -57,10 +57,10 @@ def _grid(sweep: Sweep) -> Image.Image:
     side = _side(columns + 1)
     if head > side:  # the corner is wider than a picture, and with it the first column
         side = _side(columns, WIDTH - GAP - head)
-    originals = _originals(sweep, side)
-    blocks = [block([originals], side)] if originals else []
+    blocks = _originals(sweep.shared_originals, side)
     for section in sweep.sections:
-        blocks += [*_heading(section.title), block(_table(sweep, section, side), side)]
+        blocks += [*_heading(section.title), *_originals(section.originals, side)]
+        blocks.append(block(_table(sweep, section, side), side))
     return stacked(blocks)
 
 
@@ -70,7 +70,7 @@ def _flow(sweep: Sweep) -> Image.Image:
     across = ceil(places / ceil(places / at_most))
     side = _side(across)
     several = len(sweep.keys) > 1  # then a heading names the keys, and labels show only the values
-    tiles = _originals(sweep, side)
+    tiles = [_original(original, side) for original in sweep.shared_originals]
     for run in sweep.runs:
         label = ", ".join(sweep.value(run, key) for key in sweep.keys) if several else sweep.label(run)
         tiles.append((label, _result(run, side, sweep.own_originals(run))))
@@ -87,16 +87,23 @@ def _heading(text: str) -> list[Image.Image]:
     return [block([[("", _text(text, WIDTH - 2 * GAP))]], WIDTH)] if text else []
 
 
-def _originals(sweep: Sweep, side: int) -> list[Tile]:
-    return [(original.label, _scaled(original.path, side)) for original in sweep.shared_originals]
+def _originals(originals: Iterable[Original], side: int) -> list[Image.Image]:
+    """A row of originals, as one block; none for none."""
+    tiles = [_original(original, side) for original in originals]
+    return [block([tiles], side)] if tiles else []
+
+
+def _original(original: Original, side: int) -> Tile:
+    return original.label, _scaled(original.path, side)
 
 
 def _table(sweep: Sweep, section: Section, side: int) -> list[list[Tile]]:
     row_key, column_key = sweep.keys[-2:]
 
     def head(key: str, value: str) -> Tile:
-        originals = [_scaled(original.path, side) for original in sweep.originals_of(key, value)]
-        return value, _beside(originals) if originals else None
+        originals = sweep.originals_of(key, value)
+        small = 2 * side // max(2, len(originals))  # of many, each is smaller: the results are what is looked at
+        return value, _beside([_scaled(each.path, small) for each in originals]) if originals else None
 
     rows: list[list[Tile]] = [[("", _corner(sweep)), *(head(column_key, value) for value in section.columns)]]
     for value, cells in zip(section.rows, section.cells, strict=True):

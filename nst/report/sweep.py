@@ -1,5 +1,6 @@
 """The runs of a folder together: which keys were swept, what the runs are called, and how they are laid out."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,9 +18,13 @@ GRID_KEYS = 2
 
 @dataclass(frozen=True)
 class Section:
-    """Runs with the same values of all keys but the last two: cells[row][column] is a list of runs."""
+    """Runs with the same values of all keys but the last two: cells[row][column] is a list of runs.
+
+    originals: the images that the values of the other keys stand for.
+    """
 
     title: str
+    originals: list[Original]
     rows: list[str]
     columns: list[str]
     cells: list[list[list[Run]]]
@@ -49,8 +54,9 @@ class Sweep:
 
     def shortened(self, key: str, value: str) -> str:
         """A key's value in short: a number as 1e6, an image by the name of its file without folder and suffix."""
-        words = value.split(", ")
-        return ", ".join(Path(word).stem if key in self.roles else number(word) for word in words) or "–"
+        if key in self.roles:  # also inside {mask:a/sky.png, style:swirl}
+            return re.sub(r"[^,:{}\[\] ][^,:{}\[\]]*", lambda path: Path(path[0]).stem, value) or "–"
+        return ", ".join(number(word) for word in value.split(", ")) or "–"
 
     @cached_property
     def _names(self) -> dict[str, dict[str, str]]:
@@ -99,10 +105,13 @@ class Sweep:
         for run in self.runs:
             title = self.label(run, outer) if outer else ""
             places[title, self.value(run, row_key), self.value(run, column_key)].append(run)
-        return [
-            Section(title, rows, columns, [[places[title, row, column] for column in columns] for row in rows])
-            for title in titles
-        ]
+        sections = []
+        for title in titles:
+            cells = [[places[title, row, column] for column in columns] for row in rows]
+            first = next(cell[0] for line in cells for cell in line if cell)
+            originals = [each for key in outer for each in self.originals_of(key, self.value(first, key))]
+            sections.append(Section(title, originals, rows, columns, cells))
+        return sections
 
     @cached_property
     def shared_originals(self) -> list[Original]:

@@ -19,7 +19,9 @@ from nst.errors import InputError
 from nst.images import samples
 from nst.images.files import load
 from nst.images.noise import noise
-from nst.losses.objective import Features, Objective, content_targets, style_targets
+from nst.losses.objective import Objective
+from nst.losses.targets import Features, content_targets, style_targets
+from nst.losses.terms import Goal
 from nst.memory.strips import WHOLE
 from nst.modes.method import losses_of
 from nst.modes.parts import Experiment, Setting, file_facts, optimizer_of
@@ -144,7 +146,7 @@ def _painter(config: Config, device: torch.device) -> Paint:
         matched = style_targets(network, [(style, WHOLE)], layers.style, losses.style)
         features = network(content)
         positions = tuple(float(features[layer][0, 0].numel()) for layer in layers.style)
-        objective = Objective(network, replace(losses, layer_weights=positions).terms(kept, matched))
+        objective = Objective(network, replace(losses, layer_weights=positions).terms(kept, Goal(matched)))
         scale = Scale((content.shape[2], content.shape[3]), objective, config.steps)
         task = Pixels(content, [scale], Descent(make_optimizer, config.range_weight)).to(device)
         task.optimizer = task.configure_optimizers()

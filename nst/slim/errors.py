@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from nst.losses.objective import Features
 from nst.losses.style import StyleLoss
 from nst.losses.style.gram import Gram, gram
+from nst.losses.targets import Features
 
 NEAR = 0.01
 """Squared distance to a style, as a share of its squared statistic: nearer than that, errors weigh no more."""

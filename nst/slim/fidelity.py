@@ -16,8 +16,8 @@ from nst.engine.work import Outcome, Reporter
 from nst.errors import Stopped
 from nst.files import encode_csv
 from nst.images.files import encode_png, load
-from nst.losses.objective import Features, style_targets
 from nst.losses.style import StyleLoss
+from nst.losses.targets import Features, style_targets
 from nst.memory.strips import WHOLE
 from nst.slim.measures import LinearProbe, fidelity, style_distances
 from nst.slim.student import of_slim

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from nst.backbones import Backbone
-from nst.losses.objective import Features, Targets
 from nst.losses.style import StyleLoss
+from nst.losses.targets import Features, Targets
 from nst.slim.columns import Columns
 from nst.slim.student import of_slim
 

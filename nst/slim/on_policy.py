@@ -9,8 +9,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nst.losses.content.features import FeatureDistance
-from nst.losses.objective import Features, Losses, Objective, content_targets, style_targets
+from nst.losses.objective import Losses, Objective
 from nst.losses.style import StyleLoss
+from nst.losses.targets import Features, content_targets, style_targets
+from nst.losses.terms import Goal
 from nst.memory.strips import WHOLE
 from nst.slim.photos import Crops
 
@@ -102,7 +104,7 @@ def paint(painter: Painter, images: Tensor, content: Tensor, style: Tensor) -> T
         with torch.no_grad():
             features = network(content[:1])
         positions = tuple(float(features[layer][0, 0].numel()) for layer in chosen)
-    objective = Objective(network, Losses(FeatureDistance(), loss, weights, positions).terms(kept, matched))
+    objective = Objective(network, Losses(FeatureDistance(), loss, weights, positions).terms(kept, Goal(matched)))
     pixels = images.clone().requires_grad_(True)
     optimizer: Any = torch.optim.LBFGS(
         [pixels], max_iter=VISIT_STEPS, line_search_fn="strong_wolfe", tolerance_grad=0, tolerance_change=0

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from nst.engine.task import Task
-from nst.losses.objective import Style
+from nst.losses.terms import Style
 from nst.modes.pixels.task import Pixels
 from tests.conftest import Door, pixels
 from tests.tracking.test_wandb import TRACKED, group

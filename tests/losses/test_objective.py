@@ -5,8 +5,10 @@ import torch
 from torch import Tensor
 
 from nst.losses.content.features import FeatureDistance
-from nst.losses.objective import Losses, Objective, Style, content_targets, style_targets
+from nst.losses.objective import Losses, Objective
 from nst.losses.style.gram import Gram
+from nst.losses.targets import content_targets, style_targets
+from nst.losses.terms import Goal, Style
 from nst.memory.strips import WHOLE
 from tests.conftest import SMALL, Door
 
@@ -34,7 +36,7 @@ def encoded(
     losses = Losses(FeatureDistance(), Gram(), {"content": content, "style": style, "tv": tv})
     kept = content_targets(backbone, (CONTENT, WHOLE), content_layers, losses.content)
     matched = style_targets(backbone, [(STYLE, WHOLE)], style_layers, losses.style)
-    return Objective(backbone, losses.terms(kept, matched))
+    return Objective(backbone, losses.terms(kept, Goal(matched)))
 
 
 def test_targets_are_encoded_once() -> None:
@@ -75,7 +77,7 @@ def test_style_layers_are_weighted() -> None:
     features = Counting()(IMAGE)
     each = [loss(features[layer], matched[layer]) for layer in layers]
     for weights, expected in (((3, 1), (3 * each[0] + each[1]) / 4), ((0, 2), each[1]), (None, sum(each) / 2)):
-        term = Style(1.0, matched, loss, weights)
+        term = Style(1.0, [Goal(matched)], loss, weights)
         part = term.part(features, WHOLE[0], term.targets)
         torch.testing.assert_close(term.value(IMAGE, [part], term.targets), expected)
 

@@ -8,9 +8,11 @@ from safetensors.torch import save_file
 from nst.backbones import Backbone
 from nst.losses.content import CONTENT_LOSSES
 from nst.losses.content.features import FeatureDistance
-from nst.losses.objective import Losses, Objective, content_targets, style_targets
+from nst.losses.objective import Losses, Objective
 from nst.losses.style import STYLE_LOSSES
 from nst.losses.style.gram import Gram
+from nst.losses.targets import content_targets, style_targets
+from nst.losses.terms import Goal
 from nst.memory.strips import cut
 
 LAYERS = {
@@ -55,7 +57,7 @@ def test_the_gradient_is_that_of_the_whole_image(
         losses = Losses(FeatureDistance(), Gram(), {"content": 1.0, "style": 1e6, "tv": 5.0})
         kept = content_targets(backbone, (content, strips), content_layers, losses.content)
         matched = style_targets(backbone, [(style, style_strips)], style_layers, losses.style)
-        objective = Objective(backbone, losses.terms(kept, matched), strips)
+        objective = Objective(backbone, losses.terms(kept, Goal(matched)), strips)
         pixels = image.clone().requires_grad_()
         values = objective(pixels)
         return values, torch.autograd.grad(values["total"], pixels)[0]
@@ -82,7 +84,7 @@ def test_every_loss_takes_strips(name: str) -> None:
         kept = content_targets(backbone, (content, strips), ["conv3_1"], losses.content)
         matched = style_targets(backbone, [(style, style_strips)], backbone.layers, losses.style)
         pixels = image.clone().requires_grad_()
-        values = Objective(backbone, losses.terms(kept, matched), strips)(pixels)
+        values = Objective(backbone, losses.terms(kept, Goal(matched)), strips)(pixels)
         return torch.autograd.grad(values["total"], pixels)[0]
 
     whole, parts = gradient(None), gradient(32)

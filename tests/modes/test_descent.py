@@ -10,7 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from nst.losses.objective import Objective, Targets, Term
+from nst.losses.objective import Objective
+from nst.losses.targets import Targets
+from nst.losses.terms import Term
 from nst.memory.strips import Strip
 from nst.modes.pixels.average import Average
 from nst.modes.pixels.descent import Descent, Scale, last_steps, most_scales

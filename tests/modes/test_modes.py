@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 from nst import modes, schema
+from nst.cli.messages import GROUPS
 from nst.config import OPTIMIZERS as SCHEMAS
 from tests.conftest import ROOT, SMALL, Door
 
 
 def test_every_mode_has_a_yaml_file_and_uses_keys_that_exist() -> None:
-    known = {key.name.partition(".")[0] for key in schema.all_keys()} | {"layers", "experiment"}
+    known = {key.name.partition(".")[0] for key in schema.all_keys()} | set(GROUPS)
     files = {path.stem for path in (ROOT / "conf" / "mode").glob("*.yaml")}
     assert files == set(modes.all_modes())
     for mode in modes.all_modes().values():
@@ -82,7 +83,10 @@ def test_an_image_that_only_the_start_could_use_is_refused_where_it_does_not(nst
     unused = nst("mode=reconstruct", "style=swirl", "size=64", "tracking=none")
     assert unused.err == "nst: style=swirl: mode=reconstruct uses it only with init=style\n"
     assert nst("mode=reconstruct", "style=swirl", "init=style", "size=64", "steps=1", "tracking=none").status == 0
-    assert "neither noise, content, style nor an image file" in nst("init=init", "tracking=none").err
+    assert (
+        "neither noise, content, style, style_statistics, gray nor an image file"
+        in nst("init=init", "tracking=none").err
+    )
 
 
 @pytest.mark.parametrize("swept", ["mode=glob(te*)", "mode='texture','reconstruct'"])

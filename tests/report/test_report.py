@@ -237,6 +237,12 @@ def test_several_images_of_a_role_are_all_shown(report: Callable[..., tuple[int,
     assert page.rows == ["swirl, waves", "swirl"]
     assert page.html.count("data:image/jpeg;base64,") == 4 + 1 + 2 + 1  # results, the content, each row's styles
 
+    values = [{**each, "lr": lr} for each in values for lr in (1, 2)]
+    folder = made_up(tmp_path / "sections", values)
+    assert report(folder)[0] == 0
+    captions = Page(folder / "report.html").captions
+    assert [caption for caption in captions if "style" in caption] == ["style swirl", "style waves", "style swirl"]
+
 
 def test_the_record_says_which_images_a_key_stands_for(report: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
     values = [{"scene": f"photos/{scene}.jpg", "seed": seed} for scene in ("a", "b") for seed in range(2)]
@@ -493,6 +499,18 @@ GRIDS = {
     "calibration": (["wasserstein", "gram"], ["1", "1e6", "1e9"]),
     "style_losses": (["chelsea, swirl", "rocket, ihc"], ["wasserstein", "gram"]),
     "init": (["classroom", "shallow"], ["noise", "content"]),
+    "mixing": (["chelsea", "coffee"], ["1, 0", "0.75, 0.25", "0.5, 0.5", "0.25, 0.75", "0, 1"]),
+    "colors": (["chelsea, swirl", "astronaut, mosaic", "coffee, waves"], ["style", "content", "matched"]),
+    "regions": (
+        [
+            "{mask:coffee_mask, style:mosaic}",
+            "{mask:coffee_mask, style:mosaic}, {mask:rest, style:waves}",
+            "{from:coffee_parts, red:swirl, blue:mosaic, rest:facets}",
+        ],
+        ["resample", "inside"],
+    ),
+    "structure": (["features", "self_similarity"], ["0", "30", "300"]),
+    "strokes": (["chelsea, mosaic", "astronaut, swirl"], ["fine", "medium", "large"]),
 }
 ROWS = {
     "cat": ("style", ["swirl", "facets", "waves", "tessellation", "mosaic", "ihc", "retina", "hubble"]),
@@ -510,6 +528,7 @@ FEWER = {
     "calibration": ["style_loss=wasserstein,gram"],
     "style_losses": ["style_loss=wasserstein,gram", "pair=[chelsea,swirl],[rocket,ihc]"],
     "feedforward_pictures": ["checkpoint=generator.safetensors"],
+    "structure": ["style=swirl"],
 }
 """What a test asks of an experiment, besides its name."""
 

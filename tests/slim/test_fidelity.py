@@ -10,10 +10,10 @@ from PIL import Image
 from torch import Tensor
 
 from nst.backbones import Backbone, NormalizedBackbone
-from nst.losses.objective import style_targets
 from nst.losses.style import StyleLoss
 from nst.losses.style.gram import Gram
 from nst.losses.style.wasserstein import Wasserstein
+from nst.losses.targets import style_targets
 from nst.memory.strips import WHOLE
 from nst.modes.pixels.task import Pixels
 from nst.slim.measures import LinearProbe, fidelity, style_distances

@@ -17,9 +17,11 @@ from nst.backbones import Backbone
 from nst.devices import synchronize
 from nst.images.files import load
 from nst.losses.content.features import FeatureDistance
-from nst.losses.objective import Losses, Objective, content_targets, style_targets
+from nst.losses.objective import Losses, Objective
 from nst.losses.priors import range_loss
 from nst.losses.style.gram import Gram
+from nst.losses.targets import content_targets, style_targets
+from nst.losses.terms import Goal
 from nst.memory.strips import WHOLE
 from nst.memory.system import keep_freed_memory
 from nst.optim.lbfgs import LBFGS
@@ -84,7 +86,7 @@ def transfer_objective(content: Tensor, style: Tensor) -> Objective:
     losses = Losses(FeatureDistance(), Gram(), {"content": 1.0, "style": 1e6, "tv": 5.0})
     kept = content_targets(backbone, (content, WHOLE), CONTENT, losses.content)
     matched = style_targets(backbone, [(style, WHOLE)], STYLE, losses.style)
-    return Objective(backbone, losses.terms(kept, matched))
+    return Objective(backbone, losses.terms(kept, Goal(matched)))
 
 
 def main() -> None:

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from nst.images.colors import LUMA
 from nst.losses.content.self_similarity import SelfSimilarity, Similarity
-from nst.losses.objective import Features
 from nst.losses.style import StyleLoss
 from nst.losses.style.gram import Gram
 from nst.losses.style.sliced import Sliced
 from nst.losses.style.wasserstein import Wasserstein
+from nst.losses.targets import Features
 from tools.compare.networks import Layers
 
 HIGH = 0.25

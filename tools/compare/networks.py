@@ -9,7 +9,7 @@ import torch
 from nst.backbones.weights import find
 from nst.errors import InputError, did_you_mean
 from nst.files import version
-from nst.losses.objective import Features
+from nst.losses.targets import Features
 from nst.modes.shared import Network, Shared
 from nst.session import Session
 

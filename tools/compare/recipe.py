@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from nst.losses.objective import Features
+from nst.losses.targets import Features
 from tools.compare.roots import newton_schulz_root
 
 RIDGE = 1e-4

@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import Any
 
 from nst.images.files import load
-from nst.losses.objective import Features
+from nst.losses.targets import Features
 from nst.report.records import Run
 from nst.report.sweep import Sweep
 from nst.report.table import Table

@@ -18,6 +18,10 @@ PHOTOGRAPHS = {
 """Name → file in scikit-image's package data."""
 PAINTINGS = ("swirl", "facets", "waves", "tessellation", "mosaic")
 """Names of the paintings; each is NAME.jpg in this folder."""
+MASKS = ("astronaut_mask", "coffee_mask", "coffee_parts")
+"""Names of masks of photographs; each is NAME.png in this folder."""
+NAMES = (*PHOTOGRAPHS, *PAINTINGS, *MASKS)
+"""Of all samples."""
 
 
 def find(key: str, name: str) -> Path:
@@ -27,6 +31,8 @@ def find(key: str, name: str) -> Path:
     """
     if name in PAINTINGS:
         return Path(__file__).with_name(f"{name}.jpg")
+    if name in MASKS:
+        return Path(__file__).with_name(f"{name}.png")
     if name in PHOTOGRAPHS:
         package = find_spec("skimage")
         if package is None or not package.submodule_search_locations:
@@ -36,8 +42,7 @@ def find(key: str, name: str) -> Path:
     if os.path.isdir(path):
         raise InputError(f"{key}={name}: that is a folder; give one image file")
     if not os.path.exists(path):  # pathlib's exists() raises for a name that is too long
-        samples = (*PHOTOGRAPHS, *PAINTINGS)
         raise InputError(
-            f"{key}={name}: no such file or sample{did_you_mean(name, samples)}; the samples are {', '.join(samples)}"
+            f"{key}={name}: no such file or sample{did_you_mean(name, NAMES)}; the samples are {', '.join(NAMES)}"
         )
     return Path(path)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from nst.losses.guide import Guide
 from nst.registry import Registry
 
 Sums = tuple[Any, ...]
@@ -25,14 +26,19 @@ class StyleLoss(ABC):
     """Factor of the distance, chosen so that `style_weight=1e6` balances `content_weight=1`."""
     capturable: ClassVar[bool] = True
     """Whether a CUDA graph can contain the loss: nothing in it may synchronize the device."""
+    additive: ClassVar[bool] = True
+    """Whether the sums are sums over positions, the last of them their number: then styles can be mixed into one."""
     copies: ClassVar[float] = 0.0
     """Copies of all features, of the image and of the styles, that a step keeps, even if the image is in strips."""
     renew_every: int = 0
     """Steps after which `prepare` is called again; 0: never. Between two calls the loss is one smooth function."""
 
     @abstractmethod
-    def sums(self, features: Tensor) -> Sums:
-        """Sums over the positions of features (B, C, H, W) of any floating type, in float32."""
+    def sums(self, features: Tensor, guide: Guide | None = None) -> Sums:
+        """Sums over the positions of features (B, C, H, W) of any floating type, in float32.
+
+        guide: what each position counts; None: 1.
+        """
 
     @abstractmethod
     def statistic(self, sums: Sums) -> Tensor:
@@ -42,6 +48,10 @@ class StyleLoss(ABC):
         """The sums of several strips or images together: by default added."""
         first, *others = parts
         return tuple(sum(rest, start) for start, *rest in zip(first, *others, strict=True))
+
+    def counting(self, sums: Sums, share: float) -> Sums:
+        """Sums with the positions' weights scaled so that they add up to `share`; of an additive loss only."""
+        return tuple(each * (share / sums[-1]) for each in sums)
 
     def target(self, statistic: Tensor) -> Any:
         """What is kept of a style's statistic (1, …), computed once: by default the statistic itself."""
@@ -71,3 +81,14 @@ def in_float32(features: Tensor) -> Tensor:
     """Features (B, C, H, W) as (B, H·W, C) in float32; a view if they are float32 and channels-last."""
     with torch.autocast(features.device.type, enabled=False):
         return features.float().permute(0, 2, 3, 1).flatten(1, 2)
+
+
+def number_of_positions(features: Tensor, guide: Guide | None) -> Tensor | int:
+    """The positions of features (B, C, H, W), each counted as the guide says."""
+    return features.shape[2] * features.shape[3] if guide is None else guide.weights.sum()
+
+
+def weighted_columns(features: Tensor, guide: Guide | None) -> Tensor:
+    """`in_float32`, multiplied by what each position counts."""
+    columns = in_float32(features)
+    return columns if guide is None else columns * guide.weights.flatten(2).mT

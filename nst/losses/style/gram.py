@@ -6,7 +6,8 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from nst.losses.style.base import STYLE_LOSSES, StyleLoss, Sums, in_float32
+from nst.losses.guide import Guide
+from nst.losses.style.base import STYLE_LOSSES, StyleLoss, Sums, in_float32, number_of_positions
 
 
 @STYLE_LOSSES.register("gram")
@@ -22,8 +23,8 @@ class Gram(StyleLoss):
     scale: ClassVar[float] = 5e-5
     normalize: Literal["chw", "hw", "none"] = "chw"
 
-    def sums(self, features: Tensor) -> Sums:
-        return inner_products(features), features.shape[2] * features.shape[3]
+    def sums(self, features: Tensor, guide: Guide | None = None) -> Sums:
+        return inner_products(features, guide), number_of_positions(features, guide)
 
     def statistic(self, sums: Sums) -> Tensor:
         """The Gram matrix (B, C, C)."""
@@ -41,10 +42,10 @@ def gram(features: Tensor, normalize: Literal["chw", "hw", "none"] = "chw") -> T
     return loss.statistic(loss.sums(features))
 
 
-def inner_products(features: Tensor) -> Tensor:
+def inner_products(features: Tensor, guide: Guide | None = None) -> Tensor:
     """F Fᵀ of features (B, C, H, W) of any floating type: (B, C, C) in float32, as half precision overflows."""
     with torch.autocast(features.device.type, enabled=False):
-        product: Tensor = _InnerProducts.apply(in_float32(features))
+        product: Tensor = _InnerProducts.apply(in_float32(features if guide is None else features * guide.belongs))
         return product
 
 

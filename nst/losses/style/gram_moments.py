@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from nst.errors import InputError
-from nst.losses.style.base import STYLE_LOSSES, StyleLoss, Sums, in_float32
+from nst.losses.guide import Guide
+from nst.losses.style.base import STYLE_LOSSES, StyleLoss, Sums, number_of_positions, weighted_columns
 from nst.losses.style.gram import Gram, inner_products
 from nst.losses.style.moments import Moments
 
@@ -17,8 +18,9 @@ GRAM, MOMENTS = Gram(), Moments()
 class RawMoments(StyleLoss):
     """A loss of the second moment R = F Fᵀ/N and of the mean μ over the N positions of features F (C, N)."""
 
-    def sums(self, features: Tensor) -> Sums:
-        return inner_products(features), in_float32(features).sum(1), features.shape[2] * features.shape[3]
+    def sums(self, features: Tensor, guide: Guide | None = None) -> Sums:
+        total = weighted_columns(features, guide).sum(1)
+        return inner_products(features, guide), total, number_of_positions(features, guide)
 
     def statistic(self, sums: Sums) -> Tensor:
         """R, and μ as one more row: (B, C + 1, C)."""

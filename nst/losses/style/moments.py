@@ -6,7 +6,15 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from nst.losses.style.base import STYLE_LOSSES, StyleLoss, Sums, in_float32
+from nst.losses.guide import Guide
+from nst.losses.style.base import (
+    STYLE_LOSSES,
+    StyleLoss,
+    Sums,
+    in_float32,
+    number_of_positions,
+    weighted_columns,
+)
 
 VARIANCE_FLOOR = 1e-5
 """Added to the variance: the gradient of a root is infinite at 0 (Huang & Belongie 2017, AdaIN's implementation)."""
@@ -19,9 +27,9 @@ class Moments(StyleLoss):
 
     scale: ClassVar[float] = 1e-4
 
-    def sums(self, features: Tensor) -> Sums:
-        columns = in_float32(features)
-        return columns.sum(1), columns.square().sum(1), columns.shape[1]
+    def sums(self, features: Tensor, guide: Guide | None = None) -> Sums:
+        columns, weighted = in_float32(features), weighted_columns(features, guide)
+        return weighted.sum(1), (columns * weighted).sum(1), number_of_positions(features, guide)
 
     def statistic(self, sums: Sums) -> Tensor:
         """Means and standard deviations, (B, 2, C)."""

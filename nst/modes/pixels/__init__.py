@@ -4,7 +4,16 @@ from nst.modes import Mode
 
 CONTENT = frozenset({"content", "content_layers", "content_weight", "content_loss"})
 STYLE = frozenset(
-    {"style", "style_layers", "style_layer_weights", "style_weight", "style_size", "style_scale", "style_loss"}
+    {
+        *("style", "style_mix", "style_layers", "style_layer_weights", "style_weight"),
+        *("style_size", "style_scale", "style_loss", "strokes"),
+    }
+)
+CONTROL = frozenset(
+    {
+        *("mask", "mask_outside", "mask_feather", "mask_propagation", "regions"),
+        *("colors", "color_match", "structure_weight"),
+    }
 )
 IMAGE = frozenset(
     {
@@ -20,8 +29,12 @@ MODES = [
         "transfer",
         "paint the content in the style (Gatys 2016)",
         BUILD,
-        CONTENT | STYLE | IMAGE | {"pair"},
-        roles={"content": ("content",), "style": ("style",), "init": ("init",), "pair": ("content", "style")},
+        CONTENT | STYLE | CONTROL | IMAGE | {"pair"},
+        roles={
+            **{role: (role,) for role in ("content", "style", "init", "mask")},
+            "pair": ("content", "style"),
+            "regions": ("style", "mask"),
+        },
         needed=("content", "style"),
         terms=("content", "style"),
     ),

@@ -1,18 +1,20 @@
 """Builds the work of mode=transfer, reconstruct and texture."""
 
 import gc
-import os
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from torch import Tensor
 
+from nst.choices import Colors, Propagation
 from nst.config import LEAST_STRIP, Config
 from nst.engine.task import report_steps
 from nst.errors import InputError
 from nst.files import version
-from nst.images.files import load_cover
-from nst.images.noise import noise
+from nst.images.colors import with_colors_of
+from nst.images.files import load
+from nst.losses.objective import Objective
+from nst.losses.terms import Goal, Structure
 from nst.memory.estimate import Plan, fewest_strips, plan_strips
 from nst.memory.strips import cut
 from nst.memory.system import free_bytes
@@ -25,9 +27,15 @@ from nst.modes.parts import (
     file_facts,
     input_paths,
     optimizer_of,
+    refuse_two_sizes,
+    style_size_key,
 )
 from nst.modes.pixels.descent import Descent, Scale, last_steps, most_scales
+from nst.modes.pixels.goals import goals_of, painted_within
+from nst.modes.pixels.scene import Scene
+from nst.modes.pixels.start import init_role, start
 from nst.modes.pixels.task import Pixels
+from nst.modes.regions import Region, files_of, listed, masked, masks_at, refuse_empty, whole
 from nst.modes.shared import Read, Shared
 from nst.text import gigabytes
 
@@ -38,102 +46,114 @@ LARGEST_SHARE = 1e9
 """Of the steps, relative to the other scales' shares."""
 
 
-@dataclass
-class Scene:
-    """The images of one scale."""
-
-    reads: dict[str, list[Read]]
-    images: dict[str, list[Tensor]]
-    """Role → images (1, 3, H, W) in [0, 1]."""
-    canvas: Tensor
-    """An image of the result's shape: the content, or for a texture the style."""
-
-    @property
-    def smallest(self) -> tuple[str, tuple[int, int]]:
-        """The role and the size (H, W) of the image with the shortest side; the canvas is an image."""
-        images = [("image", self.canvas), *((role, each) for role in self.images for each in self.images[role])]
-        role, image = min(images, key=lambda each: min(each[1].shape[2:]))
-        return role, (image.shape[2], image.shape[3])
-
-
 def build(setting: Setting) -> Experiment:
     """Read the images, encode the targets and put the task together. Raises InputError for what cannot work."""
-    config, terms = setting.config, setting.mode.terms
+    config = setting.config
     check_terms(setting)
-    paths = _paths(setting)
+    regions = _regions(setting)
+    paths = _paths(setting, regions)
     method = method_of(setting)
-    scenes = _scenes(setting, method, paths)
+    scenes = _scenes(setting, method, paths, regions)
     plan = _plan(setting, method, scenes[-1])
-    shared = Shared(setting.session)
-    kept = method.content_layers, method.losses.content
-    matched = method.style_layers, method.losses.style
-    shares, scales = _shares(config, len(scenes)), []
-    for scene, until in zip(scenes, last_steps(config.steps, len(scenes), shares), strict=True):
-        content = (
-            shared.content(method.network, scene.reads["content"][0], kept, plan.rows) if "content" in terms else {}
-        )
-        style = (
-            shared.style(method.network, tuple(scene.reads["style"]), matched, plan.rows) if "style" in terms else {}
-        )
-        size = (scene.canvas.shape[2], scene.canvas.shape[3])
-        objective = method.objective(content, style, cut(method.backbone.receptive_fields, size[0], plan.rows))
-        scales.append(Scale(size, objective, until))
+    shares = _shares(config, len(scenes))
+    ends = last_steps(config.steps, len(scenes), shares)
     task = Pixels(
-        _start(config, paths, scenes[0].canvas, canvas_role=terms[0]).to(setting.device),
-        scales,
+        start(config.init, scenes[0], paths, config.seed, config.background).to(setting.device),
+        [_scale(setting, method, scene, plan.rows, until) for scene, until in zip(scenes, ends, strict=True)],
         Descent(optimizer_of(config)[0], config.range_weight, config.average),
         report_steps(config.steps, config.tracking.loss_every, config.tracking.image_every),
     )
-    height, width = scenes[-1].canvas.shape[2:]
+    height, width = scenes[-1].size
     return Experiment(
         task,
         inputs={role: [file_facts(path) for path in several] for role, several in paths.items()},
         weights=method.facts,
-        originals={role: scenes[-1].images[role] for role in terms},
+        originals=_originals(setting, scenes[-1], paths),
         decided=method.decided | {"scales": len(scenes), "scale_steps": shares, "strip": plan.rows},
         plan=plan,
         lighter=f"size={max(height, width) // 2} or strip={max(LEAST_STRIP, (plan.rows or height) // 4)}",
     )
 
 
-def _paths(setting: Setting) -> dict[str, list[Path]]:
-    """Role → image files: of the terms' targets, and of the image to start from."""
+def _scale(setting: Setting, method: Method, scene: Scene, rows: int | None, until: int) -> Scale:
+    """What is minimized at one scale, up to step `until`. rows: of its strips."""
+    config, terms, shared = setting.config, setting.mode.terms, Shared(setting.session)
+    kept = method.content_layers, method.losses.content
+    content = shared.content(method.network, scene.reads["content"][0], kept, rows) if "content" in terms else {}
+    inside = config.mask_propagation is Propagation.inside
+    goals = goals_of(shared, method, scene, rows, inside) if "style" in terms else [Goal({})]
+    canvas, covered = scene.canvas.to(setting.device), scene.covered
+    compared = method.losses.terms(content, *goals)
+    if config.structure_weight and _is_transfer(setting):
+        compared["structure"] = Structure(config.structure_weight, canvas)
+    shown = None if covered is None else partial(painted_within, content=canvas, covered=covered.to(setting.device))
+    strips = cut(method.backbone.receptive_fields, scene.size[0], rows)
+    finish = partial(with_colors_of, content=canvas) if config.colors is Colors.content else None
+    return Scale(scene.size, Objective(method.backbone, compared, strips, shown), until, finish)
+
+
+def _is_transfer(setting: Setting) -> bool:
+    """Whether the mode has a content and a style."""
+    return len(setting.mode.terms) == 2
+
+
+def _originals(setting: Setting, scene: Scene, paths: dict[str, list[Path]]) -> dict[str, list[Tensor]]:
+    """Role → the images that the record keeps: of the terms, and of masks, in the result's size."""
+    images = {role: list(scene.images[role]) for role in setting.mode.terms}
+    masks = [load(path, max(scene.size), "black") for path in paths.get("mask", [])]
+    return images | ({"mask": masks} if masks else {})
+
+
+def _regions(setting: Setting) -> list[Region]:
+    """The styles, and where they are to be; none for a mode without a style term."""
+    config = setting.config
+    if "style" not in setting.mode.terms:
+        return []
+    if config.regions is not None:
+        return listed(config.regions)
+    input_paths(setting, [])  # refuses a style that is missing
+    if config.mask is not None:
+        return masked(config.style, config.style_mix, config.mask, config.mask_outside.value)
+    return whole(config.style, config.style_mix)
+
+
+def _paths(setting: Setting, regions: list[Region]) -> dict[str, list[Path]]:
+    """Role → image files: of the terms' targets, of masks, and of the image to start from."""
     config, mode = setting.config, setting.mode
-    for role in {"content", "style"} - {*mode.terms, config.init}:
+    started = init_role(config.init)
+    for role in {"content", "style"} - {*mode.terms, started}:
         if getattr(config, role) is not None:
             raise InputError(f"{role}={getattr(config, role)}: mode={mode.name} uses it only with init={role}")
-    paths = input_paths(setting, {*mode.terms, config.init} & {"content", "style"})
-    if config.init not in ("noise", "content", "style"):
-        paths["init"] = [_init_path(config.init)]
+    paths = input_paths(setting, ({*mode.terms, started} & {"content", "style"}) - ({"style"} if regions else set()))
+    paths |= files_of(regions)
+    if started == "init":
+        paths["init"] = [Path(config.init).expanduser()]
     return paths
 
 
-def _scenes(setting: Setting, method: Method, paths: dict[str, list[Path]]) -> list[Scene]:
+def _scenes(setting: Setting, method: Method, paths: dict[str, list[Path]], regions: list[Region]) -> list[Scene]:
     """The images of each scale, from coarse to fine. Raises InputError if there cannot be as many as are asked for."""
     config, side = setting.config, method.backbone.smallest_side
-    if config.style_size and config.style_scale != 1:
-        raise InputError(
-            f"style_size={config.style_size} style_scale={config.style_scale:g}: both say how large the style is; "
-            "leave out one"
-        )
+    refuse_two_sizes(config)
     if config.size and config.style_scale * config.size > LARGEST_STYLE:
         raise InputError(f"style_scale={config.style_scale:g}: makes the style larger than {LARGEST_STYLE} px a side")
-    finest = _scene(setting, paths, shrink=1)
-    raise_style = "style_size" if config.style_scale == 1 else "style_scale"
+    scene_of = partial(_scene, setting, paths, regions)
+    finest = scene_of(shrink=1)
+    refuse_empty(regions, finest.masks)
     for role, several in {**finest.images, "image": [finest.canvas]}.items():
         for image in several:
-            check_size(role, image, method.backbone, raise_key=raise_style if role == "style" else "size")
+            check_size(role, image, method.backbone, raise_key=style_size_key(config) if role == "style" else "size")
     if config.scales and config.scales > config.steps:
         raise InputError(f"scales={config.scales}: there are only {config.steps} steps")
-    wanted = config.scales or most_scales(max(finest.canvas.shape[2:]), config.smallest_scale, config.scale_factor)
+    wanted = config.scales or most_scales(max(finest.size), config.smallest_scale, config.scale_factor)
     scenes = [finest]
     while len(scenes) < min(wanted, config.steps, MOST_SCALES):
-        coarser = _scene(setting, paths, shrink=config.scale_factor ** len(scenes))
+        coarser = scene_of(shrink=config.scale_factor ** len(scenes))
         if min(coarser.smallest[1]) < side:
             break
         scenes.insert(0, coarser)
     if config.scales and len(scenes) < config.scales:
-        role, (height, width) = _scene(setting, paths, shrink=config.scale_factor ** (config.scales - 1)).smallest
+        role, (height, width) = scene_of(shrink=config.scale_factor ** (config.scales - 1)).smallest
         raise InputError(
             f"scales={config.scales}: the smallest {role} would be {width}×{height} pixels, and "
             f"{method.backbone.deepest} needs {side} a side; take scales={len(scenes)}"
@@ -141,25 +161,29 @@ def _scenes(setting: Setting, method: Method, paths: dict[str, list[Path]]) -> l
     return scenes
 
 
-def _scene(setting: Setting, paths: dict[str, list[Path]], shrink: float) -> Scene:
+def _scene(setting: Setting, paths: dict[str, list[Path]], regions: list[Region], shrink: float) -> Scene:
     """The images of the scale whose sides are those of the result, divided by `shrink`."""
     config, shared = setting.config, Shared(setting.session)
 
-    def read(path: Path, size: float | None) -> Read:
-        return Read(version(path), None if size is None else max(1, round(size)), config.background)
+    def read(path: Path, size: float | None, *colors_of: Read) -> Read:
+        rounded = None if size is None else max(1, round(size))
+        return Read(version(path), rounded, config.background, colors_of, config.color_match.value)
 
     base = paths[setting.mode.terms[0]][0]
     canvas = read(base, config.size)
     if shrink != 1:
         canvas = read(base, max(shared.image(canvas).shape[2:]) / shrink)
-    longest = max(shared.image(canvas).shape[2:])
-    sizes = {
-        "content": canvas.size,
-        "style": config.style_size / shrink if config.style_size else config.style_scale * longest,
+    image = shared.image(canvas)
+    style_side = config.style_size / shrink if config.style_size else config.style_scale * max(image.shape[2:])
+    matched = [canvas] if config.colors is Colors.matched else []
+    reads: dict[str, list[Read]] = {
+        role: [read(path, style_side, *matched) if role == "style" else read(path, canvas.size) for path in paths[role]]
+        for role in ("content", "style")
+        if role in paths
     }
-    reads = {role: [read(path, sizes[role]) for path in paths[role]] for role in paths if role in sizes}
     images = {role: [shared.image(each) for each in several] for role, several in reads.items()}
-    return Scene(reads, images, shared.image(canvas))
+    masks = masks_at(regions, (image.shape[2], image.shape[3]), config.mask_feather / shrink)
+    return Scene(reads, images, image, regions, masks, finest=shrink == 1)
 
 
 def _shares(config: Config, scales: int) -> list[float] | None:
@@ -183,11 +207,14 @@ def _plan(setting: Setting, method: Method, scene: Scene) -> Plan:
 
     Raises InputError for an image that does not fit in any strips.
     """
-    height, width = scene.canvas.shape[2:]
+    height, width = scene.size
     styles = sum(style.shape[2] * style.shape[3] for style in scene.images.get("style", [])) / (height * width)
     fields = method.backbone.receptive_fields
     memory = Shared(setting.session).step_memory(method.network, optimizer_of(setting.config)[1])
-    memory = memory.keeping(method.style_layers, method.losses.style.copies * (1 + styles))
+    loss = method.losses.style
+    goals = 1 if loss.additive else sum(len(region.styles) for region in scene.regions)
+    regions = sum(mask is not None for mask in scene.masks)  # each keeps its weighted features for the gradient
+    memory = memory.keeping(method.style_layers, loss.copies * (goals + styles) + regions)
     if setting.config.strip:
         return plan_strips(memory, fields, height, width, setting.config.strip)
     found = fewest_strips(memory, fields, height, width, available := free_bytes(setting.device))
@@ -204,23 +231,3 @@ def _plan(setting: Setting, method: Method, scene: Scene) -> Plan:
             f"are free; take size={fits}"
         )
     return found
-
-
-def _start(config: Config, paths: dict[str, list[Path]], canvas: Tensor, canvas_role: str) -> Tensor:
-    """The image to start from, (1, 3, H, W) like the canvas of the first scale."""
-    if config.init == canvas_role:
-        return canvas
-    height, width = canvas.shape[2:]
-    if config.init == "noise":
-        return noise(height, width, config.seed)
-    role = config.init if config.init in ("content", "style") else "init"
-    if role not in paths:
-        raise InputError(f"init={role}: {role} is null; give {role}=, or init=noise")
-    return load_cover(paths[role][0], height, width, config.background)
-
-
-def _init_path(init: str) -> Path:
-    path = os.path.expanduser(init)
-    if not os.path.isfile(path):
-        raise InputError(f"init={init}: neither noise, content, style nor an image file")
-    return Path(path)

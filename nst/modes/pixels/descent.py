@@ -1,8 +1,10 @@
 """How pixels are optimized, from coarse to fine: sizes, steps at each, and what a step does."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+from torch import Tensor
 
 from nst.losses.objective import Objective
 from nst.optim import MakeOptimizer
@@ -10,11 +12,15 @@ from nst.optim import MakeOptimizer
 
 @dataclass(frozen=True)
 class Scale:
-    """A size of the image: (H, W) in pixels, what is minimized at that size, and the step that ends it."""
+    """A size of the image: (H, W) in pixels, what is minimized at that size, and the step that ends it.
+
+    finish: from the image in [0, 1] to the picture that is shown; None: it is the picture.
+    """
 
     size: tuple[int, int]
     objective: Objective
     until: int
+    finish: Callable[[Tensor], Tensor] | None = None
 
 
 @dataclass(frozen=True)

@@ -206,13 +206,18 @@ class Pixels(Task):
 
     @torch.no_grad()
     def picture(self) -> Tensor:
-        """The image so far, (1, 3, H, W) in [0, 1]. Clamped only here: inside a step it would mislead L-BFGS."""
+        """The image so far, (1, 3, H, W) in [0, 1]."""
+        shown, finish = self.objective.shown(self._clamped()), self.scales[self._at].finish
+        return finish(shown) if finish else shown
+
+    def _clamped(self) -> Tensor:
+        """The pixels in [0, 1]. Clamped only here: inside a step it would mislead L-BFGS."""
         return self._average.value(self.pixels.detach()).clamp(0, 1)
 
     @torch.no_grad()
     def metrics(self) -> dict[str, float]:
-        """The losses of `picture()`."""
-        return {name: float(value) for name, value in self.objective.named(self.objective(self.picture())).items()}
+        """The losses of `picture()`, before it gets the content's colors."""
+        return {name: float(value) for name, value in self.objective.named(self.objective(self._clamped())).items()}
 
     def state(self) -> dict[str, Any]:
         return {

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nst.config import Colors
+from nst.choices import Colors
 from nst.errors import InputError
 from nst.generators import onnx, tiles
 from nst.generators.data import find_images
@@ -23,6 +23,8 @@ from nst.modes.stylize.paint import Painting, paint_folder, paint_one, results_o
 def build(setting: Setting) -> Experiment:
     """Work for a file or for a folder. Raises InputError for what cannot work."""
     config = setting.config
+    if config.colors is Colors.matched:
+        raise InputError("colors=matched: a trained generator has its style's colors; take colors=content or style")
     path = generator_file(setting)
     paint, description = _painter(path, config.tile, setting.device)
     if config.content is None:

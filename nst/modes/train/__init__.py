@@ -9,7 +9,8 @@ MODES = [
         "nst.modes.train.build:build",
         frozenset(
             {
-                *("style", "style_layers", "style_layer_weights", "style_weight", "style_size", "style_loss"),
+                *("style", "style_mix", "style_layers", "style_layer_weights", "style_weight", "style_loss"),
+                *("style_size", "style_scale", "colors", "color_match"),
                 *("content_layers", "content_loss", "content_weight", "layers", "tv_weight"),
                 *("generator", "data", "steps", "epochs", "background", "backbone", "optimizer"),
             }

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from nst.choices import Colors
 from nst.config import Data
 from nst.engine.task import report_steps
 from nst.errors import InputError
@@ -15,6 +16,8 @@ from nst.generators.data import CropDataset, find_images
 from nst.generators.networks import GENERATORS, Generator
 from nst.images import samples
 from nst.images.files import load_cover
+from nst.losses.objective import Objective
+from nst.losses.terms import Goal
 from nst.modes.method import method_of
 from nst.modes.parts import (
     Experiment,
@@ -24,8 +27,11 @@ from nst.modes.parts import (
     file_facts,
     input_paths,
     optimizer_of,
+    refuse_two_sizes,
+    style_size_key,
 )
-from nst.modes.shared import Read, Shared
+from nst.modes.regions import whole
+from nst.modes.shared import Read, Shared, looks_of
 from nst.modes.train.task import SHOWN, Aim, Train, TrainingData
 
 HELD_OUT_EVERY = 24
@@ -49,21 +55,33 @@ def build(setting: Setting) -> Experiment:
         )
     kept, held_out, others = _training_images(data)
     steps = max(1, config.epochs * data.crops * len(kept) // data.batch) if config.epochs else config.steps
-    styles = input_paths(setting, ["style"])["style"]
-    reads = tuple(Read(version(path), config.style_size or data.size, config.background) for path in styles)
+    input_paths(setting, [])  # refuses a style that is missing
+    (region,) = whole(config.style, config.style_mix)
     method, shared = method_of(setting), Shared(setting.session)
-    shown = _readable(held_out, data.size).to(setting.device)
-    for image in map(shared.image, reads):
-        check_size("style", image, method.backbone, raise_key="style_size")
+    shown, readable = _readable(held_out, data.size)
+    refuse_two_sizes(config)
+    side = config.style_size or max(1, round(config.style_scale * data.size))
+    photos = [Read(version(path), data.size, config.background) for path in readable]
+    colors_of = tuple(photos) if config.colors is Colors.matched else ()
+    how = side, config.background, colors_of, config.color_match.value
+    looks = looks_of(region, {path: Read(version(path), *how) for path in region.styles})
+    shown = shown.to(setting.device)
+    for image in (shared.image(look.read) for look in looks):
+        check_size("style", image, method.backbone, raise_key=style_size_key(config))
     check_size("crop", shown, method.backbone, raise_key="data.size")
-    targets = shared.style(method.network, reads, (method.style_layers, method.losses.style))
-    style_facts = [file_facts(path) for path in styles]
+    styles = shared.styles(method.network, looks, (method.style_layers, method.losses.style))
+    goals = [Goal(targets, share) for share, targets in styles]
+    style_facts = [file_facts(path) for path in region.styles]
+    facts = {"style": style_facts[0], "styles": style_facts}
     task = Train(
         Generator(generator.name, generator.width, generator.blocks).to(setting.device),
-        Aim(method.objective({}, targets), method.content_layers, method.losses.content),
-        TrainingData(
-            CropDataset(kept, data.size, config.seed), shown, data.batch, data.workers, {"style": style_facts[0]}
+        Aim(
+            Objective(method.backbone, method.losses.terms({}, *goals)),
+            method.content_layers,
+            method.losses.content,
+            content_colors=config.colors is Colors.content,
         ),
+        TrainingData(CropDataset(kept, data.size, config.seed), shown, data.batch, data.workers, facts),
         optimizer_of(config)[0],
         report_steps(steps, config.tracking.loss_every, config.tracking.image_every),
     )
@@ -73,7 +91,7 @@ def build(setting: Setting) -> Experiment:
         weights=method.facts,
         originals={
             "content": [torch.cat(torch.split(shown[:SHOWN], 1), dim=3)],
-            "style": [shared.image(read) for read in reads],
+            "style": [shared.image(look.read) for look in looks],
         },
         decided=method.decided | {"steps": steps},
         lighter=f"data.batch={max(1, data.batch // 2)} or data.size={data.size // 2}",
@@ -87,15 +105,16 @@ def _list_facts(data: Data, kept: list[Path]) -> dict[str, str]:
     return {"path": data.dir or "the bundled photographs", "sha256": hashlib.sha256(names.encode()).hexdigest()}
 
 
-def _readable(paths: list[Path], side: int) -> Tensor:
-    """Images (N, 3, side, side) in [0, 1]. Files that cannot be read completely are skipped."""
-    images = []
+def _readable(paths: list[Path], side: int) -> tuple[Tensor, list[Path]]:
+    """Images (N, 3, side, side) in [0, 1], and their files. Files that cannot be read completely are skipped."""
+    images, readable = [], []
     for path in paths:
         with contextlib.suppress(InputError):
             images.append(load_cover(path, side, side))
+            readable.append(path)
     if not images:
         raise InputError(f"none of the images held out of training can be read, such as {paths[0]}")
-    return torch.cat(images)
+    return torch.cat(images), readable
 
 
 def _training_images(data: Data) -> tuple[list[Path], list[Path], int]:

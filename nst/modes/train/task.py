@@ -17,8 +17,10 @@ from nst.engine.task import SMALLER_STEPS, Task
 from nst.generators.data import CropDataset, Positions
 from nst.generators.files import encode
 from nst.generators.networks import Generator
+from nst.images.colors import with_colors_of
 from nst.losses.content import ContentLoss
-from nst.losses.objective import Objective, Targets, content_targets
+from nst.losses.objective import Objective
+from nst.losses.targets import Targets, content_targets
 from nst.optim import MakeOptimizer
 from nst.text import say
 
@@ -48,6 +50,8 @@ class Aim:
     objective: Objective
     content_layers: tuple[str, ...]
     content_loss: ContentLoss
+    content_colors: bool = False
+    """Show pictures in the colors of their contents; the losses are those of the painted ones."""
 
 
 class Train(Task):
@@ -178,7 +182,11 @@ class Train(Task):
     @torch.no_grad()
     def picture(self) -> Tensor:
         """Held-out images as they are painted, side by side, (1, 3, H, N·W) in [0, 1]."""
-        return torch.cat([self.generator(image[None]) for image in self.held_out[:SHOWN]], dim=3)
+        contents = torch.split(self.held_out[:SHOWN], 1)
+        painted = [self.generator(image) for image in contents]
+        if self._aim.content_colors:
+            painted = [with_colors_of(*both) for both in zip(painted, contents, strict=True)]
+        return torch.cat(painted, dim=3)
 
     def files(self) -> dict[str, bytes]:
         """generator.safetensors, for mode=stylize and mode=export."""
