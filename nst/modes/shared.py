@@ -29,8 +29,8 @@ PROBE_SIDE = 64
 CALIBRATION = ("chelsea", "astronaut", "coffee", "rocket")
 """Bundled photographs over which activations are averaged: those of things that one sees without an instrument."""
 CALIBRATION_SIDE = 256
-"""Their longest side, in pixels. VGG's and SqueezeNet's means are within 22 % of those at 384 px, slim's within 10 %.
-In smaller photographs edges are denser and means larger: at 128 px by up to 70 %."""
+"""Their longest side, in pixels. VGG's and SqueezeNet's means are within 22 % of those at 384 px. In smaller
+photographs edges are denser and means larger: at 128 px by up to 70 %. slim needs none: it is to scale."""
 MEANS: dict["Network", Mapping[str, float]] = {}
 """Mean activations that this process has measured already: its sessions often use the same network."""
 TARGET_ROWS = 1024
