@@ -11,13 +11,17 @@ ROUNDING = 255.0**-2
 """Variance of a style's colors below which it is not blown up: that of rounding to 8 bits, as in a gray drawing."""
 
 
+def luma(image: Tensor) -> Tensor:
+    """The luma (B, 1, H, W) of RGB (B, 3, H, W), in its range."""
+    return (image * image.new_tensor(LUMA)[:, None, None]).sum(1, keepdim=True)
+
+
 def with_colors_of(painted: Tensor, content: Tensor) -> Tensor:
     """The luma of `painted` with the chroma of `content`; all images are (B, 3, H, W), RGB in [0, 1].
 
     Gatys et al. 2016, "Preserving Color in Neural Artistic Style Transfer", section 3.
     """
-    luma = content.new_tensor(LUMA)[:, None, None]
-    return (content + (luma * (painted - content)).sum(1, keepdim=True)).clamp(0, 1)
+    return (content + luma(painted - content)).clamp(0, 1)
 
 
 def matched_to(style: Tensor, contents: Sequence[Tensor], space: str = "rgb") -> Tensor:

@@ -13,7 +13,7 @@ from torchvision.transforms.functional import gaussian_blur
 
 from nst.errors import InputError
 from nst.files import Version
-from nst.images.colors import LUMA
+from nst.images.colors import luma
 from nst.images.files import load
 
 SAME_COLOR = 48
@@ -43,7 +43,7 @@ class Mask:
         """How far each pixel belongs to the region: (1, 1, H, W) in [0, 1], in the file's own size."""
         image = load(self.path, background="black")
         if self.color is None:
-            return (image * image.new_tensor(LUMA)[:, None, None]).sum(1, keepdim=True)
+            return luma(image)
         nearest, difference = self._nearest(image)
         mine = (nearest == self.colors.index(self.color)) & (difference <= SAME_COLOR)
         return mine[None, None].float()

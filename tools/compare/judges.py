@@ -8,7 +8,7 @@ import torch
 from skimage.metrics import structural_similarity
 from torch import Tensor
 
-from nst.images.colors import LUMA
+from nst.images.colors import luma
 from nst.losses.content.self_similarity import SelfSimilarity, Similarity
 from nst.losses.style import StyleLoss
 from nst.losses.style.gram import Gram
@@ -55,17 +55,12 @@ def content_distance(features: Tensor, target: Similarity) -> float:
     return float(CONTENT(features, target)) / CONTENT.scale
 
 
-def luma(image: Tensor) -> Tensor:
-    """(H, W) in [0, 1], float64, of an image (1, 3, H, W)."""
-    return (image[0].double() * image.new_tensor(LUMA, dtype=torch.float64)[:, None, None]).sum(0)
-
-
 def high_share(image: Tensor) -> float:
     """The share of the energy of an image's luma, without its mean, at frequencies above HIGH; in [0, 1].
 
     image: (1, 3, H, W) in [0, 1]. A Hann window keeps the jump from one border to the opposite one out of the spectrum.
     """
-    gray = luma(image)
+    gray = luma(image.double())[0, 0]
     rows, columns = (torch.hann_window(side, periodic=False, dtype=gray.dtype) for side in gray.shape)
     window = rows[:, None] * columns
     gray = (gray - (window * gray).sum() / window.sum()) * window
@@ -88,7 +83,7 @@ def structure(picture: Tensor, content: Tensor) -> float:
 
     Both sides have at least 11 pixels.
     """
-    gray, wanted = (luma(image).numpy() for image in (picture, content))
+    gray, wanted = (luma(image.double())[0, 0].numpy() for image in (picture, content))
     options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
     return float(structural_similarity(gray, wanted, data_range=1.0, **options))  # type: ignore[no-untyped-call]
 
