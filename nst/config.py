@@ -204,6 +204,7 @@ class Config(Section):
     )
     background: str = key("white", "color behind transparent images: a name or #rrggbb")
     seed: int = key(0, "seed of everything random", at_least=0, at_most=2**32 - 1)
+    output: str | None = key(None, "a .png, .jpg or .webp file to which the picture is written, too")
     question: str | None = key(None, "the question that an experiment asks; the report's title")
     optimized_metric: Metric = key(Metric.total, "the number that a search such as Optuna's minimizes")
     resume: str | None = key(None, "folder of a run or sweep to continue, with its own config")

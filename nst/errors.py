@@ -32,5 +32,6 @@ def one_line(error: BaseException) -> str:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`"; did you mean 'style'?"` for `word` "stlye"; an empty string if nothing in `known` is close."""
-    close = get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f"; did you mean '{close[0]}'?" if close else ""
+    words = {each.lower(): each for each in known}
+    close = get_close_matches(word.lower(), list(words), n=1, cutoff=0.6)
+    return f"; did you mean '{words[close[0]]}'?" if close else ""

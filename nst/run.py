@@ -15,8 +15,9 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+import nst
 from nst import modes, schema, session
-from nst.cli import arguments, foreign, help, previous, sweeps
+from nst.cli import arguments, foreign, help, previous, spelling, sweeps
 from nst.cli.arguments import Labels
 from nst.cli.messages import complain, refuse_unknown
 from nst.cli.previous import PreviousRun
@@ -41,13 +42,15 @@ def main() -> None:
     os.environ[FULL_ERROR] = "1"  # Hydra then raises its errors instead of printing them
     here = session.start()
     try:
-        sys.argv[1:] = map(arguments.quote_path, previous.sweep_arguments(sys.argv[1:]))
-        arguments.note_command()
-        arguments.refuse_renamed(sys.argv[1:])
-        sys.argv[1:1] = previous.implied_mode(sys.argv[1:])
-        if {"-h", "--help"} & set(sys.argv[1:]):  # Hydra's own help takes a second and has no meanings
-            print(help.text(arguments.typed_mode()), flush=True)
+        words = spelling.respelled(previous.sweep_arguments(sys.argv[1:]))
+        arguments.note_command(words)
+        if "--version" in words:
+            print(f"nst {nst.__version__}")
+        elif {"-h", "--help"} & set(words):  # Hydra's own help takes a second and has no meanings
+            print(help.text(arguments.typed_mode(), whole="all" in words), flush=True)
         else:
+            arguments.refuse_renamed(words)
+            sys.argv[1:] = spelling.flags_first([*previous.implied_mode(words), *words])
             _with_hydra(here)
     except KeyboardInterrupt as stop:
         status = STOPPED + (stop.number if isinstance(stop, Stopped) else signal.SIGINT)
@@ -85,6 +88,7 @@ def run_job(composed: DictConfig, here: Session) -> float | None:
     folder = Path(hydra_config.runtime.output_dir)
     labels = arguments.job_labels(hydra_config)
     try:
+        arguments.refuse_idle_launcher(hydra_config)
         refuse_unknown(composed)
         before: PreviousRun | None = None
         if composed.resume or composed.rerun:

@@ -3,8 +3,9 @@
 import os
 import re
 import shlex
+import shutil
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from nst.text import number
 
 COMMAND = "NST_COMMAND"
 """Environment variable: the command line that the user typed. A sweep's jobs may run in other processes."""
+PROGRAM = ("python", "-m", "nst.run")
+"""How records write the beginning of a command line; `to_type` gives what works in the shell at hand."""
 
 
 @dataclass(frozen=True)
@@ -38,24 +41,32 @@ class Labels:
         return [_key(each) for each in self.overrides]
 
 
-def quote_path(argument: str) -> str:
-    """`key=my (1).png` as Hydra's grammar wants it, `key='my (1).png'`, if a path of that name exists."""
-    key, equals, value = argument.partition("=")
-    plain = re.fullmatch(r"[A-Za-z0-9_./:%+@-]*", value)
-    if not equals or key.startswith("-") or plain or not os.path.exists(os.path.expanduser(value)):
-        return argument
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'").replace("${", "\\${")
-    return f"{key}='{escaped}'"
+def note_command(words: Sequence[str]) -> None:
+    """Keep the words of the command line for the jobs of a sweep."""
+    os.environ[COMMAND] = shlex.join([*PROGRAM, *words])
 
 
-def note_command() -> None:
-    """Keep the command line for the jobs of a sweep."""
-    os.environ[COMMAND] = shlex.join(["python", "-m", "nst.run", *sys.argv[1:]])
+def to_type(words: Sequence[str]) -> str:
+    """A command line of nst with these words, as it can be typed in the shell that this process was started from."""
+    started = Path(sys.argv[0])
+    if started.name == "nst":  # the console script
+        found = shutil.which("nst")
+        program = ["nst" if found and Path(found).parent == started.parent else os.path.relpath(started)]
+    else:
+        here = Path(sys.executable).parent
+        on_path = (name for name in ("python", "python3") if Path(shutil.which(name) or "").parent == here)
+        program = [next(on_path, _shorter(sys.executable)), *PROGRAM[1:]]
+    return shlex.join([*program, *words])
+
+
+def _shorter(path: str) -> str:
+    """A path, relative to the working folder if that is shorter."""
+    return min(path, os.path.relpath(path), key=len)
 
 
 def typed_keys() -> list[str]:
     """The keys and config groups that the user typed, without Hydra's own."""
-    words = shlex.split(os.environ.get(COMMAND, ""))[3:]
+    words = shlex.split(os.environ.get(COMMAND, ""))[len(PROGRAM) :]
     keys = [_key(word) for word in words if "=" in word and not word.startswith("-")]
     return [key for key in keys if key.partition(".")[0].partition("/")[0] != "hydra"]
 
@@ -85,6 +96,13 @@ def job_labels(hydra_config: Any) -> Labels:
     return Labels(command, overrides, name, sweep_folder(hydra_config))
 
 
+def refuse_idle_launcher(hydra_config: Any) -> None:
+    """Raise InputError if a launcher was chosen for a single run: Hydra would run it here, without a word."""
+    launcher = hydra_config.runtime.choices.get("hydra/launcher", "basic")
+    if launcher != "basic" and hydra_config.mode is not RunMode.MULTIRUN:
+        raise InputError(f"hydra/launcher={launcher}: launchers run the jobs of a sweep; add -m, also for one job")
+
+
 def swept_modes(hydra_config: Any, known: Collection[str]) -> list[str]:
     """The modes that a sweep goes over, of those known, in any of Hydra's notations; empty if it does not."""
     if hydra_config.mode is not RunMode.MULTIRUN:
@@ -105,7 +123,7 @@ def command_in(sweep: Path) -> str:
     command = shlex.split(os.environ[COMMAND])
     if not any(each.startswith("hydra.sweep.dir=") for each in command):
         command.append(f"hydra.sweep.dir={os.path.relpath(sweep)}")
-    return shlex.join(command)
+    return to_type(command[len(PROGRAM) :])
 
 
 def remove_empty(folder: Path) -> None:

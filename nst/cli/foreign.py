@@ -52,7 +52,8 @@ def guard() -> None:
 
     def load_configuration(self: ConfigLoaderImpl, *args: Any, **options: Any) -> DictConfig:
         config = load(self, *args, **options)
-        refuse_foreign(config)
+        if (args[0] if args else options["config_name"]) is not None:  # --hydra-help composes only Hydra's own config
+            refuse_foreign(config)
         return config
 
     load_configuration.guarded = True  # type: ignore[attr-defined]

@@ -4,10 +4,12 @@ import textwrap
 from collections.abc import Iterable
 from dataclasses import is_dataclass
 from enum import Enum
+from pathlib import Path
 
 from omegaconf import MISSING
 
 from nst import modes, schema
+from nst.cli.arguments import to_type
 from nst.schema import Key
 from nst.text import number
 
@@ -15,24 +17,33 @@ WIDTH, INDENT = 100, 26
 USAGE = """\
 nst: neural style transfer as composed, tracked, reproducible experiments
 
-    python -m nst.run [group=option …] [key=value …]
-    python -m nst.run -m key=value,value,…              a sweep over all combinations
-
-    python -m nst.run content=my/photo.jpg style=waves
-    python -m nst.run mode=texture style=mosaic size=512
-    python -m nst.run experiment=style_weight           a whole sweep, from conf/experiment/
-
-    --cfg job           show the composed config and stop
-    mode=NAME --help    the keys of that mode
+    {nst} content=my/photo.jpg style=waves
+    {nst} mode=texture style=mosaic size=512
+    {nst} -m style_weight=1e5,1e6,1e7     a sweep: one run for each value, and a report
+    {nst} experiment=style_weight         a whole sweep, from conf/experiment/
+"""
+MOST_USED = ("content", "style", "output", "style_weight", "size", "steps", "init", "colors", "resume")
+"""Keys that the short help explains."""
+MOST_CHOSEN = ("mode", "strokes", "backbone")
+"""Groups whose options it shows."""
+MORE = """\
+    --help all          every key and group             --cfg job      show the composed config and stop
+    --help mode=NAME    the keys of that mode           --version      nst's version
     --hydra-help        Hydra's own flags
 """
 
 
-def text(mode: str | None = None) -> str:
-    """The whole text. mode: show only the keys that this mode uses; None: those that most modes use."""
+def text(mode: str | None = None, whole: bool = False) -> str:
+    """One screen of the keys that are used most; or all keys that a mode uses; or, whole, those that most modes use."""
+    usage = USAGE.format(nst=to_type([]))
+    if not mode and not whole:
+        keys = {key.name: _entry(key) for key in schema.all_keys()}
+        options = [(f"{group}=", f"one of {', '.join(_options(schema.CONF / group))}") for group in MOST_CHOSEN]
+        used = [keys[name] for name in MOST_USED]
+        return "\n".join([usage, "Most used", *_lines([*used, *options]), "", MORE])
     chosen = modes.get(mode) if mode else None
     groups = [
-        (group.name, ", ".join(sorted(option.stem for option in group.glob("*.yaml"))))
+        (group.name, ", ".join(_options(group)))
         for group in sorted(schema.CONF.iterdir())
         if group.is_dir()
     ]
@@ -44,7 +55,11 @@ def text(mode: str | None = None) -> str:
         "Modes": purposes,
         f"{heading}, with their defaults before a group sets them": map(_entry, keys),
     }
-    return "\n".join([USAGE, *("\n".join([title, *_lines(entries), ""]) for title, entries in parts.items())])
+    return "\n".join([usage, MORE, *("\n".join([title, *_lines(entries), ""]) for title, entries in parts.items())])
+
+
+def _options(group: Path) -> list[str]:
+    return sorted(option.stem for option in group.glob("*.yaml"))
 
 
 def _entry(key: Key) -> tuple[str, str]:

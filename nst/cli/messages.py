@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import sys
 import traceback
 from dataclasses import is_dataclass
@@ -12,7 +13,9 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from nst import modes, schema
-from nst.cli.arguments import typed_keys, typed_mode
+from nst.cli.arguments import to_type, typed_keys, typed_mode
+from nst.cli.meant import MEANT
+from nst.cli.spelling import quoted
 from nst.errors import Diverged, InputError, did_you_mean
 
 DEBUG = "NST_DEBUG"
@@ -29,6 +32,8 @@ EXTRAS = {
 DEFAULT_MODE = "transfer"
 GROUPS = ("layers", "strokes", "experiment")
 """Config groups that are no keys."""
+LISTS = ("style", "style_mix", "content_layers", "style_layers", "style_layer_weights", "scale_steps", "pair")
+"""Keys whose value can be a list."""
 
 
 def complain(error: BaseException) -> str | None:
@@ -54,10 +59,12 @@ def explain(error: BaseException) -> str | None:
             listed = f"install it with pip install -e '.[{EXTRAS[option]}]'"
         return f"{group}={option}: no such option{did_you_mean(option, options)}; {listed}"
     if isinstance(error, OverrideParseException):
-        return (
-            f"cannot read '{error.override}': an argument is key=value, and a value with spaces, commas, = or brackets "
-            "takes quotes inside quotes, \"content='/tmp/my pic (1).png'\""
-        )
+        key, equals, value = error.override.partition("=")
+        if not equals:
+            return f"cannot read '{error.override}': an argument is key=value, such as content={quoted(key)}"
+        return f"cannot read '{error.override}': as one text it is {shlex.quote(f'{key}={quoted(value)}')}"
+    if isinstance(error, RuntimeError) and "srun" in str(error):
+        return "hydra/launcher=submitit_slurm: this machine has no Slurm (no srun); submitit_local tries the same here"
     if isinstance(error, HydraException | OmegaConfBaseException):
         return _explain_composition(error)
     if isinstance(error, YAMLError):
@@ -99,14 +106,27 @@ def _known() -> dict[str, str]:
 def _no_key(key: str) -> str:
     if key in schema.RENAMED:
         return f"{key}: renamed: use {schema.RENAMED[key]}"
+    if key in MEANT:
+        return f"no key '{key}': use {MEANT[key]}"
+    if key.partition(".")[0] == "experiment":
+        return "an experiment's file must begin with the line `# @package _global_`, so that its keys are found"
     return f"no key '{key}'{did_you_mean(key, [*_known(), *GROUPS])}; `nst --cfg job` shows them all"
+
+
+def _explain_several(key: str, value: str) -> str:
+    """Several values of a key in a single run."""
+    listed = f"; one run with a list is {key}=[{value}]" if key in LISTS else ""
+    return f"{key}={value}: several values are a sweep: {to_type(['-m'])} …{listed}"
 
 
 def _explain_composition(error: BaseException) -> str:
     text = str(error.__cause__ or error)
     where = "".join(re.findall(r"^In '([^']+)': ", str(error))[:1])
-    where = f"conf/{where}.yaml: " if where else ""
+    own = "" if (schema.CONF / f"{where}.yaml").exists() else "your "
+    where = f"{own or 'conf/'}{where}.yaml: " if where else ""
     reason = re.sub(r"^In '[^']+': \w+ raised while composing config:\n", "", text).splitlines()[0]
+    if several := re.match(r"Ambiguous value for argument '(.+?)=(.*)'\n", text):
+        return _explain_several(*several.groups())
     key = "".join(re.findall(r"full_key: (\S+)", text)[:1])
     if not key:
         return " ".join(str(error).split())

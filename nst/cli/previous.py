@@ -25,8 +25,8 @@ HARMLESS = re.compile(
 """What a sweep's recorded command may ask of Hydra: the folder may be a stranger's."""
 MANY = ("mode", "layers", "strokes", "experiment")
 """Groups that set several keys."""
-MACHINE = (*("trainer.accelerator", "trainer.devices", "trainer.num_nodes"), "data.workers")
-"""Keys that belong to the machine, not to a run."""
+MACHINE = (*("trainer.accelerator", "trainer.devices", "trainer.num_nodes"), "data.workers", "output")
+"""Keys that belong to the machine, or to the command line, not to a run."""
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ from nst.errors import InputError
 from nst.generators.files import DESCRIPTION, describe, read_description
 from nst.generators.networks import Generator
 
+AXES = {0: "batch", 2: "height", 3: "width"}
+"""Names of the axes of any length, of the input and the output."""
 LARGEST_DIFFERENCE = 1e-3
 """Largest accepted difference between the results of torch and onnxruntime, in pixel values of [0, 1]."""
 
@@ -31,13 +33,12 @@ def require() -> None:
 def export(generator: Generator, facts: dict[str, Any]) -> tuple[bytes, float]:
     """A generator as the bytes of an .onnx file, and the difference between the results of onnxruntime and torch.
 
-    The model maps (B, 3, H, W) in [0, 1] to the same shape and range, for any batch size, height and width. The
+    The model maps `image`, (batch, 3, height, width) in [0, 1], to `painted`, of the same shape and range. The
     difference is the largest of any pixel value, measured on noise images of a shape other than the one used to trace
     the network. Raises InputError if it is above LARGEST_DIFFERENCE, or if a package is not installed.
     """
     require()
     image = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    dynamic = {0: torch.export.Dim.DYNAMIC, 2: torch.export.Dim.DYNAMIC, 3: torch.export.Dim.DYNAMIC}
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
@@ -45,13 +46,15 @@ def export(generator: Generator, facts: dict[str, Any]) -> tuple[bytes, float]:
             generator.cpu(),
             (image,),
             dynamo=True,
-            dynamic_shapes=(dynamic,),
+            dynamic_shapes=(AXES,),
             input_names=["image"],
             output_names=["painted"],
             verbose=False,
         )
     assert program is not None
     model = program.model_proto
+    for place, name in AXES.items():  # torch names the output's by formulas of the input's
+        model.graph.output[0].type.tensor_type.shape.dim[place].dim_param = name
     entry = model.metadata_props.add()
     entry.key, entry.value = DESCRIPTION, describe(generator, facts)
     data = model.SerializeToString()

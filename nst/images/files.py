@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,10 @@ from nst.errors import InputError
 
 MAX_PIXELS = 200_000_000
 """A larger image (over 14,000 pixels square) is refused before it is decoded: reading it would take over 10 GB."""
+WRITTEN = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+"""Suffix → format, of the files that a result is written to."""
+HEIC = (".heic", ".heif", ".hif")
+"""Suffixes of a phone's pictures, which Pillow cannot read alone."""
 LARGEST_SIDE = {"JPEG": 65_500, "WEBP": 16_383}
 """Format → the longest side that it can store, in pixels."""
 
@@ -108,15 +113,18 @@ def encode_jpeg(image: Tensor) -> bytes:
     return _encode(image[:, :3], format="JPEG", quality=90)
 
 
-def encode_as(suffix: str, image: Tensor) -> bytes:
+def encode_as(suffix: str, image: Tensor, text: Mapping[str, str] | None = None) -> bytes:
     """Encode an image (1, 3 or 4, H, W) in [0, 1] as a .jpg, .jpeg or .webp file (quality 95); else as PNG.
 
-    JPEG drops transparency. Raises InputError if the image is too large for the format.
+    JPEG drops transparency. text: as for `encode_png`; the other formats have none. Raises InputError if the image is
+    too large for the format.
     """
-    kind = {".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}.get(suffix.lower(), "PNG")
+    kind = WRITTEN.get(suffix.lower(), "PNG")
+    if kind == "PNG":
+        return encode_png(image, text or {})
     if max(image.shape[2:]) > LARGEST_SIDE.get(kind, math.inf):
         raise InputError(f"{kind} files have at most {LARGEST_SIDE[kind]} pixels a side; take PNG, or a smaller size")
-    return _encode(image[:, :3] if kind == "JPEG" else image, format=kind, **({} if kind == "PNG" else {"quality": 95}))
+    return _encode(image[:, :3] if kind == "JPEG" else image, format=kind, quality=95)
 
 
 def _fitted(sides: tuple[int, int], size: int | None) -> tuple[int, int]:
@@ -136,8 +144,15 @@ def _quiet_open(path: Path) -> Iterator[Image.Image]:
 
 @cache
 def _formats() -> tuple[str, ...]:
-    """Every format that Pillow reads, except EPS: an EPS file is a program, which Pillow lets Ghostscript execute."""
+    """Every format that Pillow reads, and HEIC with the extra `heic`.
+
+    Except EPS: an EPS file is a program, which Pillow lets Ghostscript execute.
+    """
     Image.init()
+    if find_spec("pillow_heif"):
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
     return tuple(name for name in Image.OPEN if name != "EPS")
 
 
@@ -161,6 +176,10 @@ def _read_srgb(path: Path, background: str) -> Image.Image:
     except Image.DecompressionBombError:
         raise InputError(f"{path} has more than {MAX_PIXELS // 10**6} million pixels; scale it down first") from None
     except UnidentifiedImageError:
+        if path.suffix.lower() in HEIC and not find_spec("pillow_heif"):
+            raise InputError(
+                f"{path}: reading HEIC, a phone's format, needs pillow-heif: pip install -e '.[heic]'; or save it as JPEG"
+            ) from None
         raise InputError(f"{path} is not an image that Pillow can read") from None
     except (OSError, SyntaxError, ValueError, EOFError, IndexError, RuntimeError, MemoryError) as error:
         raise InputError(f"cannot read {path}: {error}") from None

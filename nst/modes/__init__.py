@@ -67,6 +67,12 @@ def get(name: str) -> Mode:
     return modes[name]
 
 
+@cache
+def image_keys() -> frozenset[str]:
+    """The keys whose value is an image, or a list of images."""
+    return frozenset(key for mode in all_modes().values() for key in mode.roles) - {"regions"}
+
+
 def refuse_unused(mode: Mode, given: list[str], others: list[Mode] | None = None) -> None:
     """Raise InputError for a key, given by hand, that neither the mode nor one of `others` uses.
 

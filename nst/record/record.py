@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nst.errors import InputError
 from nst.files import encode_csv, write_whole
-from nst.images.files import encode_jpeg, encode_png
+from nst.images.files import WRITTEN, encode_as, encode_jpeg, encode_png
 from nst.record.files import CHECKPOINT
 from nst.record.provenance import git_state, versions
 
@@ -56,15 +56,25 @@ class Record:
         """Write a file by its path in the folder."""
         write_whole(self.folder / name, data)
 
-    def add_results(self, picture: Tensor | None, files: Mapping[str, bytes]) -> None:
-        """Write result.png, with what it was made from in its text chunk `nst`, and other results by name."""
-        results = dict(files)
+    def add_results(self, picture: Tensor | None, files: Mapping[str, bytes], copy: Path | None = None) -> None:
+        """Write result.png, with what it was made from in its text chunk `nst`, and other results by name.
+
+        copy: a further file for the picture, in the format of its suffix.
+        """
+        results = {self.folder / name: data for name, data in files.items()}
         if picture is not None:
-            made_from = {name: fact for name, fact in self.facts.items() if name not in ("status", "tracker")}
-            results["result.png"] = encode_png(picture, {"nst": json.dumps(made_from)})
-        for name, data in results.items():
-            self.add_file(name, data)
-            self._results.append(self.folder / name)
+            text = {"nst": json.dumps(self.made_from)}
+            results[self.folder / "result.png"] = encode_png(picture, text)
+            if copy:
+                results[copy] = encode_as(copy.suffix, picture, text)
+        for path, data in results.items():
+            write_whole(path, data)
+            self._results.append(path)
+
+    @property
+    def made_from(self) -> dict[str, Any]:
+        """The facts from which the picture can be made again."""
+        return {name: fact for name, fact in self.facts.items() if name not in ("status", "tracker")}
 
     @property
     def losses(self) -> dict[str, float]:
@@ -74,7 +84,7 @@ class Record:
 
     def where(self) -> list[str]:
         """Lines for the user: where the results and the record are."""
-        named = [("picture" if path.suffix == ".png" else "result", path) for path in self._results]
+        named = [("picture" if path.suffix in WRITTEN else "result", path) for path in self._results]
         named.append(("record", self.folder / "record.json"))
         return [f"{name:8} {os.path.relpath(path)}" for name, path in named]
 

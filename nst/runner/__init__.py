@@ -17,6 +17,7 @@ from nst.files import locked
 from nst.memory.system import explaining_out_of_memory
 from nst.modes.parts import SMALLER, Experiment, Setting
 from nst.record.files import read_record
+from nst.runner.output import check_output
 from nst.runner.recorded import RecordedRun
 from nst.runner.request import Request
 from nst.runner.start import checkpoint_of, look_into_folder
@@ -35,6 +36,7 @@ def execute(request: Request, session: Session) -> dict[str, Any]:
     Stopped with the picture so far.
     """
     config, mode = request.config, request.mode
+    check_output(request)
     tracked = tracking.tracks(config.tracking)
     fabric = make_fabric(_hardware(request))
     seed_everything(config.seed, verbose=False)

@@ -1,5 +1,6 @@
 """A run in its folder: its work, and the record of it."""
 
+import os
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -9,6 +10,7 @@ from typing import Any
 from lightning_fabric import Fabric
 
 from nst import devices, tracking
+from nst.cli.arguments import to_type
 from nst.engine.loop import optimize, outcome
 from nst.engine.signals import StopRequest
 from nst.engine.task import Task
@@ -19,6 +21,7 @@ from nst.memory.system import explaining_out_of_memory, free_bytes, keep_freed_m
 from nst.modes.parts import Experiment
 from nst.record.record import Record
 from nst.runner.facts import first_facts
+from nst.runner.output import output_of
 from nst.runner.request import Request
 from nst.runner.start import Start
 from nst.session import Session
@@ -136,7 +139,7 @@ class RecordedRun:
     def _keep(self, made: Outcome | None) -> None:
         """Write what was made."""
         if made:
-            self.record.add_results(made.picture, made.files)
+            self.record.add_results(made.picture, made.files, output_of(self.request))
             if data := self.experiment.data | dict(made.data):
                 self.record.facts["data"] = data
 
@@ -160,8 +163,15 @@ class RecordedRun:
             f"{summary['status']} in {summary['total_seconds']:.1f} s "
             f"(setup {summary['setup_seconds']:.1f} s, {summary['seconds_per_step']:.3g} s/step)"
         )
-        for line in (*self.record.where(), *tracker.how_to_browse()):
+        for line in (*self.record.where(), *tracker.how_to_browse(), *self._way_forward(summary["status"])):
             say(line)
+
+    def _way_forward(self, status: str) -> list[str]:
+        """For a run that was stopped: how it goes on. A sweep says it for all of its jobs."""
+        if status != "interrupted" or self.request.labels.sweep:
+            return []
+        output = [f"output={self.request.config.output}"] if self.request.config.output else []
+        return [f"continue {to_type([f'resume={os.path.relpath(self.request.folder)}', *output])}"]
 
 
 def _likeness(result: Path, previous: Path) -> str:

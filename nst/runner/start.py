@@ -16,7 +16,7 @@ from nst.runner.request import Request
 LENGTH = ("steps", "epochs")
 MAY_DIFFER = (
     *MACHINE,
-    *("resume", "rerun", "tracking", "question", "optimized_metric", "strip", "trainer.checkpoint_seconds"),
+    *("resume", "rerun", "tracking", "question", "optimized_metric", "output", "strip", "trainer.checkpoint_seconds"),
 )
 """Keys and sections that do not change a run's result. A run that is resumed may also be longer."""
 

@@ -1,5 +1,6 @@
 """Painting image files with a trained generator, one after the other: a plain function."""
 
+import os
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +19,8 @@ from nst.text import say
 
 KEPT_FORMATS = (".png", ".jpg", ".jpeg", ".webp")
 """Suffixes that a painted image keeps; for others .png is appended."""
+RESULTS = "results"
+"""Folder of the pictures of a folder, inside the run's."""
 WARM_UP_SIDE = 64
 """Side, in pixels, of an image that is painted before the clock starts."""
 
@@ -80,14 +83,15 @@ def paint_folder(painting: Painting, sources: Mapping[str, Path], reporter: Repo
                 say(f"passed over: {error}")
                 passed_over.append(name)
         reporter.step(done, {}, time.perf_counter() - began)
+    say(f"results  {os.path.relpath(reporter.folder / RESULTS)}, {len(milliseconds) + kept} images")
     timings = {"median_milliseconds": statistics.median(milliseconds)} if milliseconds else {}
     data = {"painted": len(milliseconds) + kept, "passed_over": passed_over}
     return Outcome(len(sources), time.perf_counter() - began, data=data, timings=timings)
 
 
 def results_of(folder: Path, images: Sequence[Path]) -> dict[str, Path]:
-    """Relative path of the result → image, for images in a folder: their own relative paths, in results/."""
-    names = {f"results/{path.relative_to(folder).as_posix()}": path for path in images}
+    """Relative path of the result → image, for images in a folder: their own relative paths, in RESULTS."""
+    names = {f"{RESULTS}/{path.relative_to(folder).as_posix()}": path for path in images}
     kept = {name: path for name, path in names.items() if path.suffix.lower() in KEPT_FORMATS}
     for name, path in names.items():
         if name not in kept:
