@@ -37,16 +37,12 @@ def text(mode: str | None = None, whole: bool = False) -> str:
     """One screen of the keys that are used most; or all keys that a mode uses; or, whole, those that most modes use."""
     usage = USAGE.format(nst=to_type([]))
     if not mode and not whole:
-        keys = {key.name: _entry(key) for key in schema.all_keys()}
+        entries = {key.name: _entry(key) for key in schema.all_keys()}
         options = [(f"{group}=", f"one of {', '.join(_options(schema.CONF / group))}") for group in MOST_CHOSEN]
-        used = [keys[name] for name in MOST_USED]
+        used = [entries[name] for name in MOST_USED]
         return "\n".join([usage, "Most used", *_lines([*used, *options]), "", MORE])
     chosen = modes.get(mode) if mode else None
-    groups = [
-        (group.name, ", ".join(_options(group)))
-        for group in sorted(schema.CONF.iterdir())
-        if group.is_dir()
-    ]
+    groups = [(group.name, ", ".join(_options(group))) for group in sorted(schema.CONF.iterdir()) if group.is_dir()]
     purposes = [(each.name, each.meaning) for each in modes.all_modes().values()]
     keys = [key for key in schema.all_keys(chosen or modes.get("transfer")) if not chosen or chosen.uses(key.name)]
     heading = f"Keys of mode={mode}" if mode else "Keys"

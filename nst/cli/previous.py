@@ -191,7 +191,8 @@ def sweep_arguments(arguments: Sequence[str]) -> list[str]:
         parser.add_argument("-m", "--multirun", action="store_true")
         parser.add_argument("-cd", "--config-dir")
         asked, keys = parser.parse_known_args(command[3:])
-        if not asked.multirun:
+        numbered = any(path.parent.name == "0" for path in folder.glob("*/record.json"))  # the experiment's file sweeps
+        if not asked.multirun and not numbered:
             break
         keys = [each for each in keys if not re.match(r"-|[+~]*hydra[./]", each) or HARMLESS.fullmatch(each)]
         keys = [

@@ -1,4 +1,4 @@
-"""What people type, spelled as Hydra's grammar wants it: file names with spaces or commas, lists of files, own files."""
+"""What people type, as Hydra's grammar wants it: file names with spaces or commas, lists of files, own files."""
 
 import glob
 import os
@@ -21,6 +21,8 @@ PLAIN = re.compile(r"[A-Za-z0-9_./:%+@-]*")
 """Values that need no quotes."""
 GRAMMAR = re.compile(r"""['"{\\]|\$\{|\w+\(.*\)$""")
 """The beginning of a value that is written in Hydra's grammar: quoted, a mapping, or a function such as range(1,9)."""
+TEXTS = ("question",)
+"""Keys whose value is a sentence."""
 EXPERIMENT_FILE = (".yaml", ".yml")
 TAKES_VALUE = ("-c", "--cfg", "-p", "--package", "-cp", "--config-path", "-cn", "--config-name", "-cd", "--config-dir")
 """Hydra's flags whose value is the next word."""
@@ -70,7 +72,7 @@ def _refuse_flags(words: Sequence[str]) -> None:
     for word, after in zip(words, [*words[1:], ""], strict=True):
         if word.startswith("-") and word in unknown:
             key, _, value = word.lstrip("-").partition("=")
-            raise InputError(f"{word}: no such flag; a key is written without dashes: {key}={value or after or 'VALUE'}")
+            raise InputError(f"{word}: no such flag; keys have no dashes: {key}={value or after or 'VALUE'}")
 
 
 def _respelled(word: str, folders: bool) -> str:
@@ -78,6 +80,8 @@ def _respelled(word: str, folders: bool) -> str:
     key, equals, value = word.partition("=")
     if not equals or key.startswith("-"):
         return word
+    if key in TEXTS and value and not GRAMMAR.match(value):
+        return f"{key}={quoted(value)}"
     if key == "experiment" and value.endswith(EXPERIMENT_FILE):
         return f"{key}={','.join(quoted(_own_experiment(each)) for each in _split(value, _exists))}"
     if folders and key == "content" and os.path.isdir(os.path.expanduser(value)) and value not in samples.NAMES:
@@ -155,7 +159,7 @@ def _images_in(key: str, folder: str) -> list[str]:
 
 
 def _own_experiment(given: str) -> str:
-    """Make a file of the user's own known to Hydra, as an option of the group `experiment`; return the option's name."""
+    """Make a file of the user's own an option of the group `experiment`, and return the option's name."""
     path = Path(given).expanduser()
     try:
         held: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=False)

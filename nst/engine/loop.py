@@ -34,6 +34,8 @@ def optimize(task: Task, fabric: Fabric, reporter: Reporter | None, checkpoint: 
     if finished:
         task.end()
     if reporter:
+        if finished:  # with more steps, a finished run can go on
+            _save(task, fabric, reporter, optimizer=task.extends_optimizer)
         reporter.final({"step": task.step, "seconds": task.seconds} | task.finite(task.metrics()), task.picture())
     return outcome(task, finished)
 
@@ -46,7 +48,7 @@ def _begin(task: Task, fabric: Fabric, reporter: Reporter | None, checkpoint: Pa
         task.step, task.seconds = saved["progress"]["step"], saved["progress"]["seconds"]
         task.load_state(saved["task"])
     task.optimizer = task.configure_optimizers()
-    if saved:
+    if saved and saved["optimizer"] is not None:
         task.load_optimizer(saved["optimizer"])
     if reporter:
         reporter.record.rows = list(saved["rows"]) if saved else []
@@ -99,15 +101,15 @@ def _agree_to_stop(fabric: Fabric, reporter: Reporter | None, step: int) -> bool
     return fabric.broadcast(asked) if step % AGREE_EVERY == 0 else False
 
 
-def _save(task: Task, fabric: Fabric, reporter: Reporter) -> None:
-    """Save a checkpoint, whole or not at all.
+def _save(task: Task, fabric: Fabric, reporter: Reporter, optimizer: bool = True) -> None:
+    """Save a checkpoint, whole or not at all. optimizer: with the optimizer's state.
 
     Fabric.save would wait for the other ranks, which do not know that it is time.
     """
     facts = reporter.record.facts
     state: dict[str, Any] = {
         "task": task.state(),
-        "optimizer": task.optimizer.state_dict(),
+        "optimizer": task.optimizer.state_dict() if optimizer else None,
         "progress": {"step": task.step, "seconds": task.seconds},
         "rows": reporter.record.rows,
         "config": facts["config"] | facts["decided"],

@@ -30,6 +30,8 @@ class Task(LightningModule):
     """
 
     optimizer: Optimizer
+    extends_optimizer = True
+    """Whether a finished run that gets more steps goes on with its optimizer's state, not with a new optimizer."""
 
     def __init__(self, report_steps: Sequence[int]) -> None:
         super().__init__()

@@ -178,7 +178,7 @@ def _read_srgb(path: Path, background: str) -> Image.Image:
     except UnidentifiedImageError:
         if path.suffix.lower() in HEIC and not find_spec("pillow_heif"):
             raise InputError(
-                f"{path}: reading HEIC, a phone's format, needs pillow-heif: pip install -e '.[heic]'; or save it as JPEG"
+                f"{path}: HEIC, a phone's format, needs pillow-heif: pip install -e '.[heic]'; or save it as JPEG"
             ) from None
         raise InputError(f"{path} is not an image that Pillow can read") from None
     except (OSError, SyntaxError, ValueError, EOFError, IndexError, RuntimeError, MemoryError) as error:

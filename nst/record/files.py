@@ -8,7 +8,7 @@ from typing import Any
 from nst.errors import InputError
 
 CHECKPOINT = "checkpoint.ckpt"
-"""In a run's folder until it is finished."""
+"""In the folder of a run that takes steps."""
 FileFacts = Mapping[str, str]
 """{"path", "sha256"} of a file."""
 

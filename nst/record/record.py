@@ -89,12 +89,9 @@ class Record:
         return [f"{name:8} {os.path.relpath(path)}" for name, path in named]
 
     def close(self, status: str, **facts: Any) -> None:
-        """Write the final record.json: status is finished, interrupted, diverged or failed. A finished run needs no
-        checkpoint any more."""
+        """Write the final record.json: status is finished, interrupted, diverged or failed."""
         self.facts |= {"status": status} | facts
         self._write_facts()
-        if status == "finished":
-            self.checkpoint.unlink(missing_ok=True)
 
     def _write_facts(self) -> None:
         write_whole(self.folder / "record.json", json.dumps(self.facts, indent=2).encode() + b"\n")

@@ -49,7 +49,7 @@ def execute(request: Request, session: Session) -> dict[str, Any]:
         return _follow(request, experiment, fabric)
     with locked(request.folder):
         start = look_into_folder(request, experiment)
-        if start.held.get("status") == "finished":
+        if start.held.get("status") == "finished" and request.labels.sweep:
             say(f"kept     {os.path.relpath(request.folder)}, finished before")
             return dict(start.held["losses"] | start.held["timings"])
         return RecordedRun(request, experiment, fabric, session, start).execute()

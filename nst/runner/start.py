@@ -42,11 +42,23 @@ def look_into_folder(request: Request, experiment: Experiment) -> Start:
         may_differ = (*MAY_DIFFER, *LENGTH) if longer else MAY_DIFFER
         refuse_another(where, present(settings(held)), request.plain_config() | experiment.decided, may_differ)
         refuse_changed(where, held, _files(experiment))
-        if held["status"] == "finished" and not request.labels.sweep:
-            raise InputError(f"{where}: that run has finished; start one with more steps, or make it again: rerun=")
-        if held["status"] == "finished":
+        if held["status"] == "finished" and request.labels.sweep:
             return Start(held)
+        if held["status"] == "finished":
+            _refuse_no_more(where, request, experiment)
     return Start(held, checkpoint_of(request, experiment, held))
+
+
+def _refuse_no_more(where: str, request: Request, experiment: Experiment) -> None:
+    """Raise InputError for a finished run that is not given more steps, or has no checkpoint to go on from."""
+    again = f"that run has finished; rerun={request.folder.name} makes it again"
+    if not isinstance(experiment.work, Task):
+        raise InputError(f"{where}: {again}")
+    steps = experiment.work.report_steps[-1]
+    if not set(LENGTH) & set(request.labels.overridden):
+        raise InputError(f"{where}: {again}, and steps={2 * steps} beside resume= lets it go on to that step")
+    if not (request.folder / CHECKPOINT).exists():
+        raise InputError(f"{where}: {again}; without its {CHECKPOINT} it cannot go on")
 
 
 def checkpoint_of(request: Request, experiment: Experiment, held: dict[str, Any]) -> Path | None:

@@ -71,7 +71,7 @@ def test_the_same_command_in_the_same_folder_completes_a_sweep(
     stop_at(2, monkeypatch)
     stopped = nst(*asked, "hydra.sweep.dir=sweep")
     assert stopped.status == 130
-    assert stopped.out.splitlines()[-1].startswith("continue python -m nst.run -m size=64 steps=4")
+    assert stopped.out.splitlines()[-1].startswith("continue nst -m size=64 steps=4")
     assert nst(*asked, "hydra.sweep.dir=sweep").status == 0
 
     before = {path: path.stat().st_mtime_ns for path in sweep.glob("[0-9]/*")}

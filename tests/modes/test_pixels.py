@@ -35,8 +35,9 @@ def test_a_transfer_leaves_its_whole_record(nst: Door, photo: Path) -> None:
     result = nst(*SMALL, f"content={photo}", "style=swirl", "tracking.loss_every=2", "tracking.image_every=3")
     assert result.status == 0
     files = {str(path.relative_to(result.folder)) for path in result.folder.rglob("*") if path.is_file()}
+    inputs = {"inputs/content.jpg", "inputs/style.jpg"}
     pictures = {"result.png", "progress/step_000003.jpg", "progress/step_000006.jpg"}
-    assert files == pictures | {"losses.csv", "record.json", "inputs/content.jpg", "inputs/style.jpg"}
+    assert files == pictures | {"checkpoint.ckpt", "losses.csv", "record.json"} | inputs
 
     record = result.record
     assert record["status"] == "finished"

@@ -1,7 +1,7 @@
 """Optimizing the pixels of one image: reconstruction, texture synthesis and style transfer."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -19,7 +19,7 @@ from nst.modes.pixels.average import Average
 from nst.modes.pixels.descent import Descent, Scale
 from nst.optim.base import ImageOptimizer
 from nst.optim.cuda_graph import CudaGraph
-from nst.text import say
+from nst.text import number, say
 
 LARGEST_PIXEL = 1e4
 """Pixels further from 0 are lost, even if the losses are still finite."""
@@ -27,6 +27,9 @@ ONE_LEVEL = 1 / 255
 """Of a picture with 8 bits a channel."""
 STUCK_AFTER = 10
 """Steps from the start of a scale without any movement, after which the optimizer is taken to be stuck."""
+UNBALANCED = 1e5
+"""First weighted loss, in units of the content weight, above which the content hardly shows: that of style_weight=1e9
+is 3e5 to 1.4e6, by style loss (chelsea in swirl, 128 px), and of 1e6, which balances, a thousandth of it."""
 LARGEST_LOSS = 2.0**30
 """The loss is scaled down to about this for a gray image, if it is larger."""
 
@@ -50,6 +53,7 @@ class Pixels(Task):
     """
 
     optimizer: ImageOptimizer
+    extends_optimizer = False  # L-BFGS keeps twenty images, and has them again after as many steps
     _step: CudaGraph | None = None
     _slowed = False
     """Whether the run has gone wrong before."""
@@ -103,6 +107,8 @@ class Pixels(Task):
             self._average.load(average)
             self.optimizer = self.configure_optimizers()
             metrics, wrong = self._try(good, steps)
+        if self.step == 0:
+            self._say_unbalanced(metrics)
         if wrong:
             raise Diverged(
                 f"{wrong} after step {self.step}, also with the step size times {SMALLER_STEPS:g}: lower the weights "
@@ -130,6 +136,19 @@ class Pixels(Task):
             elif spread < ONE_LEVEL <= float(_spread(good.clamp(0, 1))) and self._is_no_better_than_gray(shown):
                 wrong = "the image has become one color"
         return self.objective.named(dict(zip(self.objective.names, terms, strict=True))), wrong
+
+    def _say_unbalanced(self, metrics: Mapping[str, float]) -> None:
+        """Say which weight to change if the content will hardly show, whose loss is of the order of its weight."""
+        content = self.objective.terms["content"]
+        first = {name: metrics[f"weighted/{name}"] for name in self.objective.terms if name != "content"}
+        name = max(first, key=lambda each: first[each])
+        if content.targets and first[name] > UNBALANCED * content.weight > 0:
+            weight = self.objective.terms[name].weight
+            advised = 10.0 ** math.floor(math.log10(weight * UNBALANCED / 100 * content.weight / first[name]))
+            say(
+                f"hint     the first total is {metrics['loss/total']:.2g}, nearly all of it {name}: the content will "
+                f"hardly show; try {name}_weight={number(str(advised))}"
+            )
 
     def _is_no_better_than_gray(self, picture: Tensor) -> bool:
         return bool(self.objective(picture)["total"] >= self._gray / 2)

@@ -47,7 +47,7 @@ def build(setting: Setting) -> Experiment:
             data=data,
         )
     if config.output:
-        raise InputError(f"output={config.output}: a folder has many pictures; they are in results/ in the run's folder")
+        raise InputError(f"output={config.output}: a folder has many pictures; they go to results/ in the run's folder")
     images, others = find_images(folder)
     if not images:
         raise InputError(f"content={config.content}: no image among its {others} files")
