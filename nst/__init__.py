@@ -2,7 +2,12 @@
 
 import os
 import sys
+from importlib import import_module
 from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nst.api import Diverged, InputError, Progress, Result, Training, reconstruct, stylize, texture, train, transfer
 
 __version__ = "0.1.0"
 
@@ -11,3 +16,23 @@ if sys.argv[:1] == ["-m"] and find_spec("hydra") is None:  # python -m nst…, w
     found = f"take {os.path.relpath(ours)}" if os.path.exists(ours) else "run make, or pip install -e ."
     print(f"nst: its packages are not installed for {sys.executable}: {found}", file=sys.stderr)
     sys.exit(2)
+
+__all__ = [
+    "Diverged",
+    "InputError",
+    "Progress",
+    "Result",
+    "Training",
+    "reconstruct",
+    "stylize",
+    "texture",
+    "train",
+    "transfer",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """A public name, imported only now: the command line answers before torch is there."""
+    if name not in __all__:
+        raise AttributeError(f"module 'nst' has no attribute '{name}'")
+    return getattr(import_module("nst.api"), name)

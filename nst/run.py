@@ -12,7 +12,7 @@ from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 import nst
@@ -21,7 +21,6 @@ from nst.cli import arguments, foreign, help, previous, spelling, sweeps
 from nst.cli.arguments import Labels
 from nst.cli.messages import complain, refuse_unknown
 from nst.cli.previous import PreviousRun
-from nst.config import Config
 from nst.errors import DIVERGED, REFUSED, STOPPED, Diverged, InputError, Stopped, one_line
 from nst.files import write_whole
 from nst.session import Session
@@ -93,7 +92,9 @@ def run_job(composed: DictConfig, here: Session) -> float | None:
         before: PreviousRun | None = None
         if composed.resume or composed.rerun:
             folder, before, composed = _take_up(composed, labels, folder)
-        config = _resolved(composed, labels, arguments.swept_modes(hydra_config, modes.all_modes()))
+        swept = [modes.get(name) for name in arguments.swept_modes(hydra_config, modes.all_modes())]
+        modes.refuse_unused(modes.get(composed.mode), arguments.typed_keys(), swept)
+        config = schema.checked(composed, labels.overridden)
         with here.timed("imports"):  # torch and the rest: only now, so that refusals answer at once
             from nst.runner import Request, execute
 
@@ -108,15 +109,6 @@ def run_job(composed: DictConfig, here: Session) -> float | None:
         _fail(error, labels, folder)
         return None
     return summary.get(config.optimized_metric.value)
-
-
-def _resolved(composed: DictConfig, labels: Labels, swept: list[str]) -> Config:
-    """The config, checked, resolved and frozen. swept: the modes of a sweep over modes."""
-    config = OmegaConf.to_object(composed)
-    assert isinstance(config, Config)
-    schema.check(config)
-    modes.refuse_unused(modes.get(config.mode), arguments.typed_keys(), [modes.get(each) for each in swept])
-    return schema.resolve(config, labels.overridden)
 
 
 def _take_up(composed: DictConfig, labels: Labels, folder: Path) -> tuple[Path, PreviousRun | None, DictConfig]:

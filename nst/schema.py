@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, get_args, get_origin
 
 from hydra.core.config_store import ConfigStore
+from omegaconf import DictConfig, OmegaConf
 
 from nst import modes, tracking
 from nst.choices import Colors
@@ -115,6 +116,14 @@ def _documented_keys(group: str) -> Iterator[Key]:
         for line in path.read_text(encoding="utf-8").splitlines():
             if found := OPTION.fullmatch(line):
                 yield Key(f"{group}.{found['name']}", found["meaning"], found["default"], path.stem)
+
+
+def checked(composed: DictConfig, given: Collection[str]) -> Config:
+    """A composed config, checked, resolved and frozen; given: the keys that were set by hand. Raises InputError."""
+    config = OmegaConf.to_object(composed)
+    assert isinstance(config, Config)
+    check(config)
+    return resolve(config, given)
 
 
 def check(config: Config) -> None:

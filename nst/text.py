@@ -1,10 +1,26 @@
 """Printing lines, and writing numbers for people."""
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+
+_silent = ContextVar("silent", default=False)
+
+
+@contextmanager
+def silent() -> Iterator[None]:
+    """Let `say` print nothing inside the block."""
+    token = _silent.set(True)
+    try:
+        yield
+    finally:
+        _silent.reset(token)
 
 
 def say(line: str) -> None:
     """Print a line. If the reader of a pipe has gone (`… | head -1`), the run goes on."""
+    if _silent.get():
+        return
     with suppress(BrokenPipeError):
         try:
             print(line, flush=True)

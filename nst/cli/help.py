@@ -19,8 +19,8 @@ nst: neural style transfer as composed, tracked, reproducible experiments
 
     {nst} content=my/photo.jpg style=waves
     {nst} mode=texture style=mosaic size=512
-    {nst} -m style_weight=1e5,1e6,1e7     a sweep: one run for each value, and a report
-    {nst} experiment=style_weight         a whole sweep, from conf/experiment/
+    {nst} -m style_weight=1e5,1e6,1e7     a sweep, with a report
+    {nst} experiment=style_weight         a sweep from conf/experiment/
 """
 MOST_USED = ("content", "style", "output", "style_weight", "size", "steps", "init", "colors", "resume")
 """Keys that the short help explains."""

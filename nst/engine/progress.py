@@ -1,4 +1,4 @@
-"""Progress in the terminal: a bar; where there is no terminal, a few lines."""
+"""Progress in a terminal or a notebook: a bar; elsewhere, a few lines."""
 
 import sys
 
@@ -16,6 +16,7 @@ class Progress:
 
     def __init__(self) -> None:
         self._bar = tqdm(disable=True)  # until the number of steps is known
+        self._notebook = "ipykernel" in sys.modules
 
     def start(self, step: int, seconds: float, steps: int) -> None:
         """Begin at a step; seconds: of the steps before it."""
@@ -24,7 +25,8 @@ class Progress:
             total=steps,
             initial=step,
             bar_format="{percentage:3.0f}% |{bar:20}| {n}/{total} steps, {remaining} left{postfix}",
-            disable=not sys.stderr.isatty(),
+            disable=not (self._notebook or sys.stderr.isatty()),
+            file=sys.stdout if self._notebook else sys.stderr,
             dynamic_ncols=True,
             leave=False,
         )

@@ -44,9 +44,11 @@ class Schedule:
 class Reporter:
     """Where work reports what it does. Only rank 0 has one."""
 
-    def __init__(self, record: Record, tracker: Tracker, schedule: Schedule, stop: StopRequest) -> None:
+    def __init__(
+        self, record: Record, tracker: Tracker, schedule: Schedule, stop: StopRequest, progress: Progress
+    ) -> None:
         self.record, self.tracker, self.schedule, self.stop = record, tracker, schedule, stop
-        self._progress = Progress()
+        self._progress = progress
         self._shown: tuple[int, Tensor] | None = None
         self._saved_at = time.monotonic()
 

@@ -48,7 +48,7 @@ class RecordedRun:
             tracker = tracking.start(request.config.tracking, self._described(), self.session)
         record.facts["tracker"] = self._tracker_facts(tracker)
         schedule = Schedule(request.config.tracking.image_every, request.config.trainer.checkpoint_seconds)
-        reporter = Reporter(record, tracker, schedule, self.stop)
+        reporter = Reporter(record, tracker, schedule, self.stop, request.progress)
         timings: dict[str, Any] = {
             "setup_seconds": time.perf_counter() - request.began,
             "setup": self.session.take_timings(),

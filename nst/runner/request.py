@@ -1,6 +1,6 @@
 """A run as it was asked for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from nst import modes
 from nst.cli.arguments import Labels
 from nst.cli.previous import PreviousRun
 from nst.config import Config
+from nst.engine.progress import Progress
 from nst.modes import Mode
 
 
@@ -24,6 +25,7 @@ class Request:
     """On time.perf_counter's clock."""
     previous: PreviousRun | None = None
     """The run that this one continues, in its folder or in another, or makes again."""
+    progress: Progress = field(default_factory=Progress)
 
     @property
     def mode(self) -> Mode:

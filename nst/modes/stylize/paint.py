@@ -14,11 +14,9 @@ from nst.engine.work import Outcome, Reporter
 from nst.errors import InputError
 from nst.generators.networks import check_size
 from nst.images.colors import with_colors_of
-from nst.images.files import encode_as, load, load_opacity
+from nst.images.files import WRITTEN, encode_as, load, load_opacity
 from nst.text import say
 
-KEPT_FORMATS = (".png", ".jpg", ".jpeg", ".webp")
-"""Suffixes that a painted image keeps; for others .png is appended."""
 RESULTS = "results"
 """Folder of the pictures of a folder, inside the run's."""
 WARM_UP_SIDE = 64
@@ -90,9 +88,12 @@ def paint_folder(painting: Painting, sources: Mapping[str, Path], reporter: Repo
 
 
 def results_of(folder: Path, images: Sequence[Path]) -> dict[str, Path]:
-    """Relative path of the result → image, for images in a folder: their own relative paths, in RESULTS."""
+    """Relative path of the result → image, for images in a folder: their own relative paths, in RESULTS.
+
+    A suffix of another format than those written gets .png appended.
+    """
     names = {f"{RESULTS}/{path.relative_to(folder).as_posix()}": path for path in images}
-    kept = {name: path for name, path in names.items() if path.suffix.lower() in KEPT_FORMATS}
+    kept = {name: path for name, path in names.items() if path.suffix.lower() in WRITTEN}
     for name, path in names.items():
         if name not in kept:
             while (name := f"{name}.png") in kept:
