@@ -1,7 +1,6 @@
 """Builds the work of mode=distill and mode=fidelity."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,15 +13,15 @@ from nst.backbones import Backbone
 from nst.backbones.layers import resolve
 from nst.backbones.weights import find, reached
 from nst.config import Config
+from nst.engine.fabric import Hardware, make_fabric
+from nst.engine.loop import optimize
 from nst.engine.task import report_steps
 from nst.errors import InputError
 from nst.images import samples
 from nst.images.files import load
 from nst.images.noise import noise
-from nst.losses.objective import Objective
-from nst.losses.targets import Features, content_targets, style_targets
-from nst.losses.terms import Goal
-from nst.memory.strips import WHOLE
+from nst.losses.targets import Features
+from nst.losses.transfer import Layers, transfer_objective
 from nst.modes.method import losses_of
 from nst.modes.parts import Experiment, Setting, file_facts, optimizer_of
 from nst.modes.pixels.descent import Descent, Scale
@@ -31,7 +30,7 @@ from nst.record.files import read_record, refuse_another, refuse_changed
 from nst.slim.config import Distill as DistillConfig
 from nst.slim.config import Fidelity as FidelityConfig
 from nst.slim.distill import HELD_OUT_SIDE, Data, Distill, Recipe
-from nst.slim.fidelity import RESULTS, SLIM, TEACHER, Layers, Measurement, Paint, Pair, measure
+from nst.slim.fidelity import RESULTS, SLIM, TEACHER, Measurement, Paint, Pair, measure
 from nst.slim.photos import as_bytes, center, load_folder
 from nst.slim.student import of_slim, taught
 
@@ -140,21 +139,14 @@ def _pairs(given: Sequence[Sequence[str]]) -> list[Pair]:
 def _painter(config: Config, device: torch.device) -> Paint:
     """How every network paints: a transfer at one scale that starts from the content."""
     losses, make_optimizer = losses_of(config), optimizer_of(config)[0]
+    fabric = make_fabric(Hardware(device.type))
 
     def paint(network: Features, layers: Layers, content: Tensor, style: Tensor) -> Tensor:
-        kept = content_targets(network, (content, WHOLE), layers.content, losses.content)
-        matched = style_targets(network, [(style, WHOLE)], layers.style, losses.style)
-        features = network(content)
-        positions = tuple(float(features[layer][0, 0].numel()) for layer in layers.style)
-        objective = Objective(network, replace(losses, layer_weights=positions).terms(kept, Goal(matched)))
+        objective = transfer_objective(network, content, style, layers, losses, by_positions=True)
         scale = Scale((content.shape[2], content.shape[3]), objective, config.steps)
-        task = Pixels(content, [scale], Descent(make_optimizer, config.range_weight)).to(device)
-        task.optimizer = task.configure_optimizers()
-        while task.step < config.steps:
-            until = task.next_stop()
-            task.advance(until - task.step)
-            task.step = until
-        return task.picture()
+        picture = optimize(Pixels(content, [scale], Descent(make_optimizer, config.range_weight)), fabric, None).picture
+        assert picture is not None
+        return picture
 
     return paint
 

@@ -18,6 +18,7 @@ from nst.files import encode_csv
 from nst.images.files import encode_png, load
 from nst.losses.style import StyleLoss
 from nst.losses.targets import Features, style_targets
+from nst.losses.transfer import Layers
 from nst.memory.strips import WHOLE
 from nst.slim.measures import LinearProbe, fidelity, style_distances
 from nst.slim.student import of_slim
@@ -34,14 +35,6 @@ class Pair:
     name: str
     content: Path
     style: Path
-
-
-@dataclass(frozen=True)
-class Layers:
-    """The layers that a network paints with."""
-
-    content: Sequence[str]
-    style: Sequence[str]
 
 
 Paint = Callable[[Features, Layers, Tensor, Tensor], Tensor]

@@ -9,11 +9,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nst.losses.content.features import FeatureDistance
-from nst.losses.objective import Losses, Objective
+from nst.losses.objective import Losses
 from nst.losses.style import StyleLoss
-from nst.losses.targets import Features, content_targets, style_targets
-from nst.losses.terms import Goal
-from nst.memory.strips import WHOLE
+from nst.losses.targets import Features
+from nst.losses.transfer import Layers, transfer_objective
 from nst.slim.photos import Crops
 
 BATCHES_PAINTED = 16
@@ -96,15 +95,10 @@ def paint(painter: Painter, images: Tensor, content: Tensor, style: Tensor) -> T
     """
     network, loss, chosen = painter.network, painter.loss, _chosen(painter.layers)
     kept_at = [layer for layer in painter.layers if layer.endswith(CONTENT_LAYERS)] or painter.layers[-1:]
-    kept = content_targets(network, (content, WHOLE), [] if _drawn(TEXTURES) else _one_of(kept_at), FeatureDistance())
-    matched = style_targets(network, [(style, WHOLE)], chosen, loss)
+    kept = [] if _drawn(TEXTURES) else _one_of(kept_at)
     weights = {"content": 1.0, "style": float(10 ** (4 + 4 * torch.rand(()))), "tv": 0.0}
-    positions = None
-    if _drawn(BY_POSITIONS):
-        with torch.no_grad():
-            features = network(content[:1])
-        positions = tuple(float(features[layer][0, 0].numel()) for layer in chosen)
-    objective = Objective(network, Losses(FeatureDistance(), loss, weights, positions).terms(kept, Goal(matched)))
+    losses, by_positions = Losses(FeatureDistance(), loss, weights), _drawn(BY_POSITIONS)
+    objective = transfer_objective(network, content, style, Layers(kept, chosen), losses, by_positions)
     pixels = images.clone().requires_grad_(True)
     optimizer: Any = torch.optim.LBFGS(
         [pixels], max_iter=VISIT_STEPS, line_search_fn="strong_wolfe", tolerance_grad=0, tolerance_change=0

@@ -14,7 +14,7 @@ import torch
 
 from tests.conftest import exit_status
 from tools.bench.__main__ import main
-from tools.bench.descents import OPTIMIZERS, descend, transfer_objective
+from tools.bench.descents import OPTIMIZERS, descend, slim_objective
 from tools.bench.tables import descents
 
 
@@ -81,7 +81,7 @@ def test_answers_start_and_sweep_are_measured(bench: Callable[..., int], tmp_pat
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_an_optimizer_leaves_the_content(name: str) -> None:
     content, style = torch.rand(2, 1, 3, 48, 48, generator=torch.Generator().manual_seed(0))
-    objective = transfer_objective(content, style)
+    objective = slim_objective(content, style)
     (reached,) = descend(content, objective, name, seconds=1e-9)  # one turn
     assert math.isfinite(reached[1])
     assert reached[1] != float(objective(content)["total"])

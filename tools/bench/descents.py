@@ -20,9 +20,7 @@ from nst.losses.content.features import FeatureDistance
 from nst.losses.objective import Losses, Objective
 from nst.losses.priors import range_loss
 from nst.losses.style.gram import Gram
-from nst.losses.targets import content_targets, style_targets
-from nst.losses.terms import Goal
-from nst.memory.strips import WHOLE
+from nst.losses.transfer import Layers, transfer_objective
 from nst.memory.system import keep_freed_memory
 from nst.optim.lbfgs import LBFGS
 from tools.bench.loops import CONTENT, STYLE
@@ -80,13 +78,11 @@ def descend(content: Tensor, objective: Objective, name: str, seconds: float) ->
     return curve
 
 
-def transfer_objective(content: Tensor, style: Tensor) -> Objective:
+def slim_objective(content: Tensor, style: Tensor) -> Objective:
     """The objective of a transfer with slim, for images (1, 3, H, W) in [0, 1]."""
     backbone = Backbone("slim", [*CONTENT, *STYLE], padding="reflect").to(content.device)
     losses = Losses(FeatureDistance(), Gram(), {"content": 1.0, "style": 1e6, "tv": 5.0})
-    kept = content_targets(backbone, (content, WHOLE), CONTENT, losses.content)
-    matched = style_targets(backbone, [(style, WHOLE)], STYLE, losses.style)
-    return Objective(backbone, losses.terms(kept, Goal(matched)))
+    return transfer_objective(backbone, content, style, Layers(CONTENT, STYLE), losses)
 
 
 def main() -> None:
@@ -101,7 +97,7 @@ def main() -> None:
     given = parser.parse_args()
     keep_freed_memory()  # as nst does
     content, style = (load(path, given.size).to(given.device) for path in (given.content, given.style))
-    curve = descend(content, transfer_objective(content, style), given.optimizer, given.seconds)
+    curve = descend(content, slim_objective(content, style), given.optimizer, given.seconds)
     json.dump({"curve": curve}, sys.stdout)
 
 
