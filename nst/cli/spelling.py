@@ -21,7 +21,7 @@ PLAIN = re.compile(r"[A-Za-z0-9_./:%+@-]*")
 """Values that need no quotes."""
 GRAMMAR = re.compile(r"""['"{\\]|\$\{|\w+\(.*\)$""")
 """The beginning of a value that is written in Hydra's grammar: quoted, a mapping, or a function such as range(1,9)."""
-TEXTS = ("question",)
+TEXTS = ("question", "title", "finding")
 """Keys whose value is a sentence."""
 EXPERIMENT_FILE = (".yaml", ".yml")
 TAKES_VALUE = ("-c", "--cfg", "-p", "--package", "-cp", "--config-path", "-cn", "--config-name", "-cd", "--config-dir")

@@ -13,7 +13,10 @@ from pkgutil import iter_modules
 from nst.errors import InputError, did_you_mean
 
 EVERY_MODE = frozenset(
-    {"mode", "experiment", "seed", "question", "optimized_metric", "resume", "rerun", "trainer", "tracking"}
+    {
+        *("mode", "experiment", "seed", "resume", "rerun", "trainer", "tracking", "optimized_metric"),
+        *("question", "title", "finding", "labels", "captions"),
+    }
 )
 """Keys and config groups that each mode uses."""
 OUTSIDE = ("nst.slim",)

@@ -1,30 +1,55 @@
-"""`python -m nst.report FOLDER`: write the report of a sweep or of a run, from the files in its folder."""
+"""`python -m nst.report FOLDER …`: the report of sweeps and runs, from the files in their folders."""
 
 import argparse
 import os
+import signal
 import sys
 from pathlib import Path
 
-from nst.errors import REFUSED, InputError, one_line
+from nst.errors import REFUSED, STOPPED, InputError, one_line
+from nst.files import write_whole
 from nst.report import write_report
+from nst.report.page import render
 from nst.report.publish import publish
 from nst.report.sweep import read
+from nst.report.watch import watch
 
 
 def main() -> None:
-    """Run the command line. Ends with status REFUSED and a one-line message if the folder cannot be reported on."""
+    """Run the command line. Ends with status REFUSED and a one-line message if a folder cannot be reported on."""
     parser = argparse.ArgumentParser(prog="python -m nst.report", description=__doc__)
-    parser.add_argument("folder", type=Path, help="the folder of a sweep or of a run")
+    parser.add_argument("folder", type=Path, nargs="+", help="the folder of a sweep, of a run, or of single runs")
+    parser.add_argument("--title", help="the title of the page, in place of the experiment's")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="the page; needed for several folders")
     parser.add_argument("--publish", type=Path, metavar="FOLDER", help="write README.md, sheet.jpg and runs.csv there")
+    parser.add_argument("--watch", action="store_true", help="show the page in a browser while the runs go on")
+    parser.add_argument("--port", type=int, default=0, help="of --watch; 0: any that is free")
     arguments = parser.parse_args()
     try:
-        sweep = read(arguments.folder)
-        files = publish(sweep, arguments.publish) if arguments.publish else write_report(sweep)
+        files = _report(arguments)
     except (InputError, OSError) as error:
         print(f"nst: {one_line(error)}", file=sys.stderr)
         sys.exit(REFUSED)
+    except KeyboardInterrupt:
+        sys.exit(STOPPED + signal.SIGINT)
     for name, path in files.items():
         print(f"{name:8} {os.path.relpath(path)}")
+
+
+def _report(asked: argparse.Namespace) -> dict[str, Path]:
+    """Write what was asked for. Returns the files by name."""
+    if asked.watch:
+        watch(asked.folder, asked.title, asked.port)
+    sweeps = [read(folder) for folder in asked.folder]
+    if len(sweeps) > 1 and (asked.publish or not asked.output):
+        raise InputError("several folders are one page: give it with --output report.html; --publish takes one folder")
+    if asked.publish:
+        return publish(sweeps[0], asked.publish)
+    if not asked.output:
+        return write_report(sweeps[0], asked.title)
+    page = render(sweeps, asked.title, beside=asked.output.absolute().parent)
+    write_whole(asked.output, page.encode())
+    return {"report": asked.output}
 
 
 if __name__ == "__main__":

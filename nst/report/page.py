@@ -2,15 +2,18 @@
 
 import base64
 import io
+import os
 import shlex
+from collections.abc import Iterator, Sequence
 from math import sqrt
 from pathlib import Path
+from urllib.parse import quote
 
 import yaml
 from PIL import Image
 
 from nst.report import chart
-from nst.report.records import Run
+from nst.report.records import Original, Run
 from nst.report.sweep import Sweep
 from nst.report.table import build, cell
 from nst.report.template import fill
@@ -19,32 +22,57 @@ PIXELS = 12_000_000
 """About the number of pixels of all results together, so that a page of 200 runs opens as fast as a page of one."""
 SIDES = (320, 1600)
 """Longest side of an embedded result, in pixels: with many runs, and with few."""
+FRAMES = 30
+"""Most progress pictures of a single run on its page."""
 QUALITY = 88
 """Of the embedded JPEGs."""
 
 
-def render(sweep: Sweep) -> str:
-    """The page of a sweep, or of a single run, as HTML text."""
+def render(sweeps: Sequence[Sweep], title: str | None = None, beside: Path | None = None) -> str:
+    """One page of sweeps or single runs, as HTML text.
+
+    title: in place of the first sweep's. beside: the folder that the page will be in; None: the first sweep's.
+    """
+    count = sum(len(sweep.runs) for sweep in sweeps)
+    beside, places = beside or sweeps[0].folder, iter(range(count))
+    parts = [_part(sweep, count, places, beside, len(sweeps) > 1) for sweep in sweeps]
+    return fill("report.html", title=title or sweeps[0].title, parts=parts)
+
+
+def _part(sweep: Sweep, count: int, places: Iterator[int], beside: Path, several: bool) -> str:
+    """A sweep's part of a page of so many runs, whose numbers on the page are the next of `places`."""
     columns, rows = build(sweep)
     return fill(
-        "report.html",
-        filters={"cell": cell, "embed": _Embedder(sweep)},
+        "part.html",
+        filters={"cell": cell, "embed": _Embedder(count)},
         sweep=sweep,
+        several=several,
         chart=chart.draw(sweep),
+        way=_way(sweep.runs[0]) if len(sweep.runs) == 1 else [],
         columns=columns,
         rows=rows,
-        index={run: place for place, run in enumerate(sweep.runs)},
+        index={run: next(places) for run in sweep.runs},
+        address={run: quote(os.path.relpath(run.folder / "result.png", beside)) for run in sweep.runs},
         single={run: _single_command(run) for run in sweep.runs},
         config={run: _config(run) for run in sweep.runs},
         made_with=_made_with(sweep),
     )
 
 
-class _Embedder:
-    """Turns an image file into a `data:` URL."""
+def _way(run: Run) -> list[Original]:
+    """The progress pictures of a run, at most FRAMES of them, and its result."""
+    steps = sorted((run.folder / "progress").glob("step_*.jpg"))
+    shown = steps[:: -(-len(steps) // FRAMES) or 1]
+    frames = [Original("progress", path, f"step {int(path.stem.removeprefix('step_'))}") for path in shown]
+    result = run.picture()
+    return [*frames, *([Original("result", result, "result")] if result else [])] if len(frames) > 1 else []
 
-    def __init__(self, sweep: Sweep) -> None:
-        self._side = int(min(max(sqrt(PIXELS / len(sweep.runs)), SIDES[0]), SIDES[1]))
+
+class _Embedder:
+    """Turns an image file into a `data:` URL. count: pictures on the page."""
+
+    def __init__(self, count: int) -> None:
+        self._side = int(min(max(sqrt(PIXELS / count), SIDES[0]), SIDES[1]))
 
     def __call__(self, path: Path) -> str:
         with Image.open(path) as image:

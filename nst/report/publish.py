@@ -34,7 +34,7 @@ def publish(sweep: Sweep, folder: Path) -> dict[str, Path]:
         table=markdown(*build(sweep)),
         same=_same(sweep),
         commits=_commits(sweep.runs),
-        finding=finding(folder),
+        finding=finding(folder) or sweep.finding,
     )
     files["all"] = folder.parent / "README.md"
     whole = gather(folder.parent, {folder.name: text})

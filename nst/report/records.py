@@ -9,8 +9,11 @@ from typing import Any
 
 from nst.record.files import dotted, read_record
 
-NOT_SWEPT = ("experiment", "resume", "rerun")
-"""Keys that choose where the settings come from; they are no settings themselves."""
+NOT_SWEPT = (
+    *("experiment", "resume", "rerun"),  # choose where the settings come from
+    *("output", "question", "title", "finding", "labels", "captions"),  # do not change a picture
+)
+"""Keys that are no settings of a run."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,13 @@ class Run:
         """The settings given on the command line or by the sweep: key → text as it was written."""
         pairs = (text.lstrip("+~").partition("=") for text in self.record.get("overrides", []))
         return {name: value for name, _, value in pairs if name not in NOT_SWEPT}
+
+    def said(self, key: str) -> Any:
+        """What the config says for the report: a text, or a mapping of texts; None for nothing."""
+        value = (self.record.get("config") or {}).get(key)
+        if isinstance(value, dict):
+            return {str(name): str(text) for name, text in value.items()}
+        return str(value) if value else None
 
     @cached_property
     def settings(self) -> dict[str, Any]:

@@ -6,12 +6,20 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 from pathlib import Path
+from typing import Any
 
+from nst.choices import Metric
 from nst.errors import InputError
 from nst.files import sha256
 from nst.report.records import Original, Run, read_run
 from nst.text import number
 
+MAKE_THE_TOTAL = (
+    *("content_weight", "style_weight", "tv_weight", "structure_weight", "range_weight", "style_layer_weights"),
+    *("content_loss", "style_loss", "layers", "content_layers", "style_layers", "backbone", "mode"),
+    *("content", "style", "pair", "size", "mask", "regions", "colors"),
+)
+"""Keys and groups that change what a total means."""
 GRID_KEYS = 2
 """The last swept keys, which make the rows and columns of the grid; the keys before them divide it into sections."""
 
@@ -76,15 +84,75 @@ class Sweep:
         return self._names[key][run.value(key)]
 
     def label(self, run: Run, keys: Iterable[str] | None = None) -> str:
-        """What distinguishes a run from the others: `style_weight 1e6, init noise`."""
-        labels = [f"{key} {self.value(run, key)}" for key in (self.keys if keys is None else keys)]
+        """What distinguishes a run from the others: `style_weight 1e6, init noise`; of equal runs, the folder, too."""
+        label = self._settings_of(run, self.keys if keys is None else keys)
+        if keys is None and sum(label == self._settings_of(other, self.keys) for other in self.runs) > 1:
+            return f"{label}, {run.folder.name}"
+        return label
+
+    def _settings_of(self, run: Run, keys: Iterable[str]) -> str:
+        labels = [f"{self.named(key)} {self.value(run, key)}" for key in keys]
         return ", ".join(labels) or str(run.record.get("name") or run.folder.name)
+
+    def _said(self, key: str) -> Any:
+        """What the first run that says anything says for the report."""
+        return next((said for run in self.runs if (said := run.said(key))), None)
+
+    def named(self, key: str) -> str:
+        """What a key or a column is called: by the experiment's `labels`, else as it is."""
+        return str(self._labels.get(key, key))
+
+    @cached_property
+    def _labels(self) -> dict[str, str]:
+        return self._said("labels") or {}
+
+    @property
+    def names(self) -> list[str]:
+        """What the swept keys are called."""
+        return [self.named(key) for key in self.keys]
+
+    def caption(self, run: Run) -> str:
+        """The experiment's caption for a run: of `captions`, that whose words, such as init=noise, all hold."""
+        own = {f"{key}={value}" for key in self.keys for value in (self.value(run, key), run.overrides.get(key))}
+        found = [text for words, text in (run.said("captions") or {}).items() if set(words.split()) <= own]
+        return found[0] if found else ""
+
+    @property
+    def title(self) -> str:
+        """The report's title: the experiment's, or its question."""
+        return str(self._said("title") or self.question)
 
     @property
     def question(self) -> str:
         """The question that the experiment asks; without one, the swept keys."""
-        asked = next((run.settings["question"] for run in self.runs if run.settings.get("question")), None)
-        return str(asked or " × ".join(self.keys) or self.label(self.runs[0]))
+        return str(self._said("question") or " × ".join(map(self.named, self.keys)) or self.label(self.runs[0]))
+
+    @property
+    def finding(self) -> str:
+        """The answer, as the experiment's file has it; empty for none."""
+        return str(self._said("finding") or "")
+
+    @cached_property
+    def best(self) -> Run | None:
+        """The finished run whose `optimized_metric` is the least, if runs can be compared by it.
+
+        They cannot by a loss where what the loss is made of differs, unless the experiment chose that metric.
+        """
+        metric = self.best_by
+        comparable = metric != str(Metric.total.value) or not any(key.startswith(MAKE_THE_TOTAL) for key in self.keys)
+        measured = [run for run in self.runs if run.status == "finished" and metric in run.metrics]
+        return min(measured, key=lambda run: run.metrics[metric]) if comparable and len(measured) > 1 else None
+
+    @property
+    def best_by(self) -> str:
+        """The metric that says which run is best."""
+        name = next((run.settings["optimized_metric"] for run in self.runs if "optimized_metric" in run.settings), "")
+        return str(Metric[name].value if name in Metric.__members__ else name)
+
+    @property
+    def of_one_command(self) -> bool:
+        """Whether the runs are the jobs of one sweep, which are numbered, not single runs that share a folder."""
+        return all(run.folder.name.isdigit() for run in self.runs) or len(self.commands) < 2
 
     @property
     def commands(self) -> list[str]:
@@ -94,7 +162,7 @@ class Sweep:
     @cached_property
     def sections(self) -> list[Section]:
         """The grid. Empty if fewer than two keys were swept, or if the runs would fill less than half of it."""
-        if len(self.keys) < GRID_KEYS:
+        if len(self.keys) < GRID_KEYS or not self.of_one_command:
             return []
         *outer, row_key, column_key = self.keys
         rows, columns = self.values(row_key), self.values(column_key)
@@ -141,6 +209,7 @@ def read(folder: Path) -> Sweep:
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder")
     paths = [folder / "record.json"] if (folder / "record.json").is_file() else list(folder.glob("*/record.json"))
+    paths = paths or list(folder.glob("*/*/record.json"))  # outputs/, whose folders are days
     if not paths:
         raise InputError(f"{folder} holds no run: expected the folder of a run or of a sweep, with its record.json")
     # jobs are numbered: 10 comes after 9

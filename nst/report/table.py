@@ -88,6 +88,27 @@ def cell(value: Any) -> str:
     return "" if value is None else str(value)
 
 
+def to_markdown(sweep: Sweep) -> str:
+    """The table in Markdown, with the experiment's labels; the best run is bold."""
+    columns, rows = build(sweep)
+    marked = [
+        [f"**{_markdown_cell(value)}**" if run == sweep.best and value is not None else value for value in row]
+        for run, row in zip(sweep.runs, rows, strict=True)
+    ]
+    return markdown([sweep.named(column) for column in columns], marked)
+
+
+def to_latex(sweep: Sweep) -> str:
+    """The table as a LaTeX tabular with the rules of booktabs; the best run is bold."""
+    columns, rows = build(sweep)
+    lines = ["\\begin{tabular}{" + "l" + "r" * (len(columns) - 1) + "}", "\\toprule"]
+    lines += [" & ".join(_latex_cell(sweep.named(column)) for column in columns) + r" \\", "\\midrule"]
+    for run, row in zip(sweep.runs, rows, strict=True):
+        bold = "\\textbf{%s}" if run == sweep.best else "%s"
+        lines.append(" & ".join(bold % _latex_cell(value) for value in row) + r" \\")
+    return "\n".join(["% needs \\usepackage{booktabs}", *lines, "\\bottomrule", "\\end{tabular}"]) + "\n"
+
+
 def markdown(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """A table in Markdown, numbers with three digits."""
     lines = [columns, ["---"] * len(columns), *rows]
@@ -96,3 +117,15 @@ def markdown(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 def _markdown_cell(value: Any) -> str:
     return cell(value).replace("|", "\\|").replace("\n", " ")
+
+
+LATEX = {each: f"\\{each}" for each in "&%$#_{}"} | {
+    "\\": "\\textbackslash{}",
+    "~": "\\textasciitilde{}",
+    "^": "\\textasciicircum{}",
+}
+"""Character → how LaTeX writes it."""
+
+
+def _latex_cell(value: Any) -> str:
+    return "".join(LATEX.get(each, each) for each in cell(value)).replace("\n", " ")

@@ -552,7 +552,12 @@ def test_every_sweep_runs_to_its_report(name: str, nst: Door, tmp_path: Path) ->
         assert page.cells == results == len(page.rows) * len(page.columns)
     elif name in ROWS:
         key, values = ROWS[name]
-        captions = [caption for caption in page.captions if caption in {f"{key} {value}" for value in values}]
+        told = [each.removesuffix("best") for each in page.captions]
+        captions = [caption for caption in told if caption in {f"{key} {value}" for value in values}]
+            caption
+            for caption in (each.removesuffix("best") for each in page.captions)
+            if caption in {f"{key} {value}" for value in values}
+        ]
         assert list(dict.fromkeys(captions)) == [f"{key} {value}" for value in values]
         assert results == len(values)
     else:
