@@ -554,10 +554,6 @@ def test_every_sweep_runs_to_its_report(name: str, nst: Door, tmp_path: Path) ->
         key, values = ROWS[name]
         told = [each.removesuffix("best") for each in page.captions]
         captions = [caption for caption in told if caption in {f"{key} {value}" for value in values}]
-            caption
-            for caption in (each.removesuffix("best") for each in page.captions)
-            if caption in {f"{key} {value}" for value in values}
-        ]
         assert list(dict.fromkeys(captions)) == [f"{key} {value}" for value in values]
         assert results == len(values)
     else:
