@@ -21,7 +21,6 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import PIL.Image
-import torch
 from pytorch_lightning.utilities.seed import isolate_rng
 from torch import Tensor
 
@@ -32,7 +31,8 @@ from nst.engine.progress import Progress as Bar
 from nst.engine.task import Row
 from nst.errors import Diverged, InputError
 from nst.files import write_whole
-from nst.images.files import WRITTEN, encode_as, encode_png
+from nst.images.files import WRITTEN, encode_as
+from nst.images.given import named_files, to_pixels
 from nst.record.files import read_record
 from nst.runner import Request, execute
 from nst.text import silent
@@ -107,7 +107,7 @@ class Result(Run):
         if path.suffix.lower() not in WRITTEN:
             raise InputError(f"{path}: must end in {', '.join(WRITTEN)}")
         is_png = path.suffix.lower() == ".png"
-        write_whole(path, self.png if is_png else encode_as(path.suffix, _as_pixels(np.asarray(self.image))))
+        write_whole(path, self.png if is_png else encode_as(path.suffix, to_pixels(np.asarray(self.image))))
 
     def _repr_png_(self) -> bytes:
         return self.png
@@ -209,7 +209,7 @@ def _made(
         if (place / "record.json").exists():
             raise InputError(f"folder={folder}: holds a run already; choose another folder")
         images = dict[Path, bytes]()
-        named = {key: _as_names(value, place / "given" / key, images) for key, value in keys.items()}
+        named = {key: named_files(value, place / "given" / key, images) for key, value in keys.items()}
         config = configured(mode, {"tracking": "none"} | named)
         stack.callback(_remove_refused, place, list(images))
         for path, png in images.items():
@@ -251,47 +251,10 @@ class _Heard(Bar):
 
 def _losses(path: Path) -> dict[str, list[float]]:
     """The columns of a losses.csv; empty for a mode that has none."""
-    with path.open(newline="") if path.exists() else io.StringIO() as file:
-        rows = list(csv.DictReader(file))
+    rows = list(csv.DictReader(path.read_text().splitlines() if path.exists() else ()))
     return {name.removeprefix("loss/"): [float(row[name]) for row in rows] for name in (rows[0] if rows else ())}
 
 
 def _shown(value: Any) -> str:
     """A value as the record's command shows it."""
     return repr(str(value)) if isinstance(value, str | Path) else repr(value).replace(" ", "")
-
-
-def _as_names(value: Any, path: Path, images: dict[Path, bytes]) -> Any:
-    """A value whose images are names of files. Those in memory get a name, `path`, and are added to `images`."""
-    if isinstance(value, Mapping):
-        return {name: _as_names(each, path / str(name), images) for name, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_as_names(each, path / str(number), images) for number, each in enumerate(value, 1)]
-    if isinstance(value, PIL.Image.Image):
-        file = io.BytesIO()
-        value.save(file, format="PNG")
-        png = file.getvalue()
-    elif isinstance(value, np.ndarray | Tensor):
-        png = encode_png(_as_pixels(value), {})
-    else:
-        return value
-    images[path := path.with_suffix(".png")] = png
-    return path
-
-
-def _as_pixels(value: "np.ndarray[Any, Any] | Tensor") -> Tensor:
-    """An array or a tensor as (1, 3 or 4, H, W) in [0, 1]. Raises InputError for anything but an image."""
-    pixels = torch.from_numpy(value.copy()) if isinstance(value, np.ndarray) else value.detach().cpu()
-    if pixels.ndim == 4 and len(pixels) == 1:
-        pixels = pixels[0]
-    if isinstance(value, np.ndarray):
-        pixels = pixels[..., None].expand(*pixels.shape, 3) if pixels.ndim == 2 else pixels
-        pixels = pixels.movedim(-1, 0)
-    shape = "×".join(map(str, value.shape))
-    if pixels.ndim != 3 or len(pixels) not in (3, 4) or not pixels.numel():
-        raise InputError(f"an image of shape {shape}: expected an array (H, W, 3 or 4) or a tensor (3 or 4, H, W)")
-    if pixels.dtype == torch.uint8:
-        pixels = pixels / 255
-    if not pixels.is_floating_point() or not bool(((pixels >= 0) & (pixels <= 1)).all()):
-        raise InputError(f"an image of shape {shape}, {value.dtype}: expected uint8, or floating point in [0, 1]")
-    return pixels[None].float()

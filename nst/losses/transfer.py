@@ -17,21 +17,19 @@ from nst.memory.strips import WHOLE
 
 @dataclass(frozen=True)
 class Layers:
-    """The layers that a network paints with."""
+    """The layers that a network paints with, as it names them; without content layers it paints a texture.
+
+    by_positions: style layers weigh as many times as they have positions, in place of what the losses say.
+    """
 
     content: Sequence[str]
     style: Sequence[str]
+    by_positions: bool = False
 
 
-def transfer_objective(
-    network: Features, content: Tensor, style: Tensor, layers: Layers, losses: Losses, by_positions: bool = False
-) -> Objective:
-    """What is minimized to paint `content` in `style`, (B, 3, H, W) in [0, 1] each.
-
-    layers: as the network names them; without content layers it is a texture. by_positions: style layers weigh as many
-    times as they have positions, in place of what `losses` says.
-    """
-    if by_positions:
+def transfer_objective(network: Features, content: Tensor, style: Tensor, layers: Layers, losses: Losses) -> Objective:
+    """What is minimized to paint `content` in `style`, (B, 3, H, W) in [0, 1] each."""
+    if layers.by_positions:
         with torch.no_grad():
             features = network(content[:1])
         losses = replace(losses, layer_weights=tuple(float(features[layer][0, 0].numel()) for layer in layers.style))

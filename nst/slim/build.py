@@ -1,6 +1,7 @@
 """Builds the work of mode=distill and mode=fidelity."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -142,7 +143,7 @@ def _painter(config: Config, device: torch.device) -> Paint:
     fabric = make_fabric(Hardware(device.type))
 
     def paint(network: Features, layers: Layers, content: Tensor, style: Tensor) -> Tensor:
-        objective = transfer_objective(network, content, style, layers, losses, by_positions=True)
+        objective = transfer_objective(network, content, style, replace(layers, by_positions=True), losses)
         scale = Scale((content.shape[2], content.shape[3]), objective, config.steps)
         picture = optimize(Pixels(content, [scale], Descent(make_optimizer, config.range_weight)), fabric, None).picture
         assert picture is not None

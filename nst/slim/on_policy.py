@@ -97,8 +97,8 @@ def paint(painter: Painter, images: Tensor, content: Tensor, style: Tensor) -> T
     kept_at = [layer for layer in painter.layers if layer.endswith(CONTENT_LAYERS)] or painter.layers[-1:]
     kept = [] if _drawn(TEXTURES) else _one_of(kept_at)
     weights = {"content": 1.0, "style": float(10 ** (4 + 4 * torch.rand(()))), "tv": 0.0}
-    losses, by_positions = Losses(FeatureDistance(), loss, weights), _drawn(BY_POSITIONS)
-    objective = transfer_objective(network, content, style, Layers(kept, chosen), losses, by_positions)
+    losses = Losses(FeatureDistance(), loss, weights)
+    objective = transfer_objective(network, content, style, Layers(kept, chosen, _drawn(BY_POSITIONS)), losses)
     pixels = images.clone().requires_grad_(True)
     optimizer: Any = torch.optim.LBFGS(
         [pixels], max_iter=VISIT_STEPS, line_search_fn="strong_wolfe", tolerance_grad=0, tolerance_change=0

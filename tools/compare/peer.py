@@ -85,6 +85,7 @@ def paint(painting: Painting) -> Path:
     seconds = sum(row["seconds"] for row in rows)
     timings = {"total_seconds": seconds, "seconds_per_step": seconds / sum(row["steps"] for row in rows)}
     record.close("finished", timings=timings, losses={"loss/total": rows[-1]["loss"]})
+    record.checkpoint.unlink(missing_ok=True)
     return folder / "result.png"
 
 

@@ -1,7 +1,7 @@
 """Optimizing the pixels of one image: reconstruction, texture synthesis and style transfer."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,10 +16,11 @@ from nst.errors import Diverged, InputError
 from nst.losses.objective import Objective
 from nst.losses.priors import range_loss
 from nst.modes.pixels.average import Average
+from nst.modes.pixels.balance import say_unbalanced
 from nst.modes.pixels.descent import Descent, Scale
 from nst.optim.base import ImageOptimizer
 from nst.optim.cuda_graph import CudaGraph
-from nst.text import number, say
+from nst.text import say
 
 LARGEST_PIXEL = 1e4
 """Pixels further from 0 are lost, even if the losses are still finite."""
@@ -27,9 +28,6 @@ ONE_LEVEL = 1 / 255
 """Of a picture with 8 bits a channel."""
 STUCK_AFTER = 10
 """Steps from the start of a scale without any movement, after which the optimizer is taken to be stuck."""
-UNBALANCED = 1e5
-"""First weighted loss, in units of the content weight, above which the content hardly shows: that of style_weight=1e9
-is 3e5 to 1.4e6, by style loss (chelsea in swirl, 128 px), and of 1e6, which balances, a thousandth of it."""
 LARGEST_LOSS = 2.0**30
 """The loss is scaled down to about this for a gray image, if it is larger."""
 
@@ -108,7 +106,7 @@ class Pixels(Task):
             self.optimizer = self.configure_optimizers()
             metrics, wrong = self._try(good, steps)
         if self.step == 0:
-            self._say_unbalanced(metrics)
+            say_unbalanced(self.objective, metrics)
         if wrong:
             raise Diverged(
                 f"{wrong} after step {self.step}, also with the step size times {SMALLER_STEPS:g}: lower the weights "
@@ -136,19 +134,6 @@ class Pixels(Task):
             elif spread < ONE_LEVEL <= float(_spread(good.clamp(0, 1))) and self._is_no_better_than_gray(shown):
                 wrong = "the image has become one color"
         return self.objective.named(dict(zip(self.objective.names, terms, strict=True))), wrong
-
-    def _say_unbalanced(self, metrics: Mapping[str, float]) -> None:
-        """Say which weight to change if the content will hardly show, whose loss is of the order of its weight."""
-        content = self.objective.terms["content"]
-        first = {name: metrics[f"weighted/{name}"] for name in self.objective.terms if name != "content"}
-        name = max(first, key=lambda each: first[each])
-        if content.targets and first[name] > UNBALANCED * content.weight > 0:
-            weight = self.objective.terms[name].weight
-            advised = 10.0 ** math.floor(math.log10(weight * UNBALANCED / 100 * content.weight / first[name]))
-            say(
-                f"hint     the first total is {metrics['loss/total']:.2g}, nearly all of it {name}: the content will "
-                f"hardly show; try {name}_weight={number(str(advised))}"
-            )
 
     def _is_no_better_than_gray(self, picture: Tensor) -> bool:
         return bool(self.objective(picture)["total"] >= self._gray / 2)
