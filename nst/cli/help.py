@@ -27,8 +27,8 @@ MOST_USED = ("content", "style", "output", "style_weight", "size", "steps", "ini
 MOST_CHOSEN = ("mode", "strokes", "backbone")
 """Groups whose options it shows."""
 MORE = """\
-    --help all         every key and group             --cfg job      show the composed config and stop
-    --help mode=NAME    the keys of that mode           --version      nst's version
+    --help all          every key and group        --cfg job     show the composed config and stop
+    --help mode=NAME    the keys of that mode      --version     nst's version
     --hydra-help        Hydra's own flags
 """
 
