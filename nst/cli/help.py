@@ -37,28 +37,28 @@ def text(mode: str | None = None, whole: bool = False) -> str:
     """One screen of the keys that are used most; or all keys that a mode uses; or, whole, those that most modes use."""
     usage = USAGE.format(nst=to_type([]))
     if not mode and not whole:
-        entries = {key.name: _entry(key) for key in schema.all_keys()}
-        options = [(f"{group}=", f"one of {', '.join(_options(schema.CONF / group))}") for group in MOST_CHOSEN]
+        entries = {key.name: entry(key) for key in schema.all_keys()}
+        choices = [(f"{group}=", f"one of {', '.join(options(schema.CONF / group))}") for group in MOST_CHOSEN]
         used = [entries[name] for name in MOST_USED]
-        return "\n".join([usage, "Most used", *_lines([*used, *options]), "", MORE])
+        return "\n".join([usage, "Most used", *_lines([*used, *choices]), "", MORE])
     chosen = modes.get(mode) if mode else None
-    groups = [(group.name, ", ".join(_options(group))) for group in sorted(schema.CONF.iterdir()) if group.is_dir()]
+    groups = [(group.name, ", ".join(options(group))) for group in sorted(schema.CONF.iterdir()) if group.is_dir()]
     purposes = [(each.name, each.meaning) for each in modes.all_modes().values()]
     keys = [key for key in schema.all_keys(chosen or modes.get("transfer")) if not chosen or chosen.uses(key.name)]
     heading = f"Keys of mode={mode}" if mode else "Keys"
     parts = {
         "Groups": groups,
         "Modes": purposes,
-        f"{heading}, with their defaults before a group sets them": map(_entry, keys),
+        f"{heading}, with their defaults before a group sets them": map(entry, keys),
     }
     return "\n".join([usage, MORE, *("\n".join([title, *_lines(entries), ""]) for title, entries in parts.items())])
 
 
-def _options(group: Path) -> list[str]:
+def options(group: Path) -> list[str]:
     return sorted(option.stem for option in group.glob("*.yaml"))
 
 
-def _entry(key: Key) -> tuple[str, str]:
+def entry(key: Key) -> tuple[str, str]:
     """A key with its default, and its meaning."""
     meaning = f"of {key.option}: {key.meaning}" if key.option else key.meaning
     if key.default == MISSING or key.default == {} or is_dataclass(key.default):
