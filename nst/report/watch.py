@@ -13,8 +13,10 @@ from nst.report.sweep import read
 HOST = "127.0.0.1"
 NAMES = (HOST, "localhost")
 """Names by which this machine's browser may ask; another one is that of a page elsewhere that points here."""
+VERSION = "/version"
+"""Where the page asks whether there is another one."""
 REFRESH = 5
-"""Seconds between two looks at the folder."""
+"""Seconds between two such questions."""
 WAITING = "<!doctype html><meta charset=utf-8><title>nst</title><p>Waiting for the first run.</p>"
 
 
@@ -25,16 +27,26 @@ def server(folders: Sequence[Path], title: str | None = None, port: int = 0) -> 
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            if (self.headers.get("Host") or "").rpartition(":")[0] not in NAMES or self.path != "/":
+            if (self.headers.get("Host") or "").rpartition(":")[0] not in NAMES or self.path not in ("/", VERSION):
                 self.send_error(404)
                 return
+            version = _version(folders)
+            if self.path == VERSION:
+                self._answer(str(version).encode(), "text/plain")
+                return
             with lock:
-                page = _page(folders, title, held)
+                if version not in held:
+                    held.clear()
+                    held[version] = _page(folders, title, version)
+                page = held[version]
+            self._answer(page, "text/html; charset=utf-8")
+
+        def _answer(self, content: bytes, kind: str) -> None:
             self.send_response(200)
-            self.send_header("Content-Type", "text/html; charset=utf-8")
-            self.send_header("Content-Length", str(len(page)))
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(content)))
             self.end_headers()
-            self.wfile.write(page)
+            self.wfile.write(content)
 
         def log_message(self, format: str, *args: object) -> None:
             """Say nothing."""
@@ -45,31 +57,25 @@ def server(folders: Sequence[Path], title: str | None = None, port: int = 0) -> 
         raise InputError(f"--port {port}: {error.strerror}") from None
 
 
-def _page(folders: Sequence[Path], title: str | None, held: dict[float, bytes]) -> bytes:
-    """The page as it is now; made anew only if a record or a table of losses has changed since."""
-    changed = max((path.stat().st_mtime for each in folders for path in _watched(each)), default=0.0)
-    if changed not in held:
-        held.clear()
-        try:
-            sweeps = [read(folder) for folder in folders]
-        except InputError:
-            held[changed] = _refreshing(WAITING)
-        else:
-            running = any(run.status == "running" for sweep in sweeps for run in sweep.runs)
-            text = render(sweeps, title)
-            held[changed] = _refreshing(text) if running else text.encode()
-    return held[changed]
+def _version(folders: Sequence[Path]) -> float:
+    """When a record or a table of losses has changed last."""
+    return max((path.stat().st_mtime for each in folders for path in _watched(each)), default=0.0)
+
+
+def _page(folders: Sequence[Path], title: str | None, version: float) -> bytes:
+    """The page as it is now. It loads itself again once there is another version, unless a config is open in it."""
+    try:
+        text = render([read(folder) for folder in folders], title)
+    except InputError:
+        text = WAITING
+    look = f"fetch('{VERSION}').then(answer => answer.text()).then(now => now != '{version}' && idle() && location.reload())"
+    script = f"const idle = () => !document.querySelector(':popover-open'); setInterval(() => {look}, {1000 * REFRESH})"
+    return f"{text}<script>{script}</script>".encode()
 
 
 def _watched(folder: Path) -> list[Path]:
     names = ("record.json", "losses.csv")
     return [path for depth in ("", "*/", "*/*/") for name in names for path in folder.glob(depth + name)]
-
-
-def _refreshing(page: str) -> bytes:
-    """A page that a browser loads again by itself; a reader who has opened a config is not disturbed."""
-    script = f"setInterval(() => document.querySelector(':popover-open') || location.reload(), {1000 * REFRESH})"
-    return f"{page}<script>{script}</script>".encode()
 
 
 def watch(folders: Sequence[Path], title: str | None, port: int) -> None:
