@@ -17,6 +17,12 @@ VERSION = "/version"
 """Where the page asks whether there is another one."""
 REFRESH = 5
 """Seconds between two such questions."""
+SCRIPT = """
+setInterval(async () => {
+    const now = await (await fetch("%(where)s")).text();
+    if (now !== "%(version)s" && !document.querySelector(":popover-open")) location.reload();
+}, %(milliseconds)d);
+"""
 WAITING = "<!doctype html><meta charset=utf-8><title>nst</title><p>Waiting for the first run.</p>"
 
 
@@ -68,8 +74,7 @@ def _page(folders: Sequence[Path], title: str | None, version: float) -> bytes:
         text = render([read(folder) for folder in folders], title)
     except InputError:
         text = WAITING
-    look = f"fetch('{VERSION}').then(answer => answer.text()).then(now => now != '{version}' && idle() && location.reload())"
-    script = f"const idle = () => !document.querySelector(':popover-open'); setInterval(() => {look}, {1000 * REFRESH})"
+    script = SCRIPT % {"version": version, "where": VERSION, "milliseconds": 1000 * REFRESH}
     return f"{text}<script>{script}</script>".encode()
 
 
