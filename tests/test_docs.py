@@ -1,0 +1,214 @@
+"""README.md and docs/: every command and every block of Python runs, small; links lead somewhere; keys.md is fresh."""
+
+import json
+import re
+import shlex
+import shutil
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+from PIL import Image
+
+from nst import api, download, run
+from nst.compose import configured
+from nst.config import Config
+from nst.report import __main__ as report
+from tests.conftest import ROOT, exit_status
+from tools import keys
+
+PAGES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")))
+BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```\n", re.MULTILINE | re.DOTALL)
+MAKE = ("python", "-m", "nst.run", "mode=transfer", "style_weight=1e6")
+"""What `make transfer` runs."""
+NO_RUN = ("source ", "make test", "#", "pip ", "if ", "else", "fi", "folder=", "wandb ")
+PICTURE = ("size=48", "steps=2")
+TRAINING = ("steps=2", "data.size=32", "data.batch=2", "data.workers=0", "generator.width=4", "generator.blocks=1")
+COMPOSED = ("submitit_slurm", "launcher=ray", "num_nodes")
+"""Of commands that need more than one machine."""
+EXTRAS = {
+    "launcher=ray": "hydra_plugins.hydra_ray_launcher",
+    "launcher=submitit": "hydra_plugins.hydra_submitit_launcher",
+    "launcher=joblib": "hydra_plugins.hydra_joblib_launcher",
+    "adam_search": "optuna",
+}
+"""What a command contains → the module that it needs."""
+RUN, SWEEP = Path("outputs/DATE/TIME"), Path("multirun/DATE/TIME")
+MAINS = {"nst.run": run.main, "nst.report": report.main, "nst.download": download.main}
+
+
+def text(page: str) -> str:
+    return (ROOT / page).read_text(encoding="utf-8")
+
+
+def commands(page: str) -> Iterator[str]:
+    """The command lines of a page: of its shell blocks, its tables and its sentences."""
+    for _, language, block in BLOCK.findall(text(page)):
+        if language in ("sh", "bash"):
+            for line in block.replace("\\\n", " ").splitlines():
+                words = re.sub(r"\s#.*", "", line.strip().removeprefix("srun ")).replace("$folder", "outputs/DATE/TIME")
+                if words and not words.startswith(NO_RUN):
+                    yield words
+    plain = BLOCK.sub("", text(page))
+    yield from re.findall(r"`((?:python -m nst\.|nst )[^`]+)`", plain)
+    yield from (f"python -m nst.run {keys}" for keys in re.findall(r"^\| !\[.*`(.+)` \|$", plain, re.MULTILINE))
+
+
+def paint(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    y, x = np.mgrid[0:48, 0:64]
+    Image.fromarray(np.stack([x * 4, y * 5, (x * y) % 256], axis=-1).astype(np.uint8)).save(path)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Path:
+    """A folder with the files that the pages name."""
+    for name in ("photo.jpg", "painting.jpg", "other (1).jpg", "sky.png", "paintings/a.jpg", "paintings/b.jpg"):
+        paint(tmp_path / "my" / name)
+    for place in range(4):
+        paint(tmp_path / "my" / "photos" / f"{place}.jpg")
+    for _, language, block in BLOCK.findall(text("docs/experiments.md")):
+        if language == "yaml":
+            place, _, content = block.partition("\n")
+            (tmp_path / place.removeprefix("# ")).write_text(content, encoding="utf-8")
+    return tmp_path
+
+
+@pytest.fixture
+def official_weights(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Random weights where the downloaded ones are kept, and vgg19.pth."""
+    hub = Path(torch.hub.get_dir()) / "checkpoints"
+    hub.mkdir(parents=True)
+    torch.manual_seed(0)
+    for name, depth in (("vgg19", 29), ("vgg16", 1), ("squeezenet1_0", None)):
+        with torch.device("meta"):
+            features = getattr(torchvision.models, name)().features[:depth]
+        for module in features.to_empty(device="cpu").modules():
+            if isinstance(module, torch.nn.Conv2d):
+                torch.nn.init.kaiming_normal_(module.weight)
+                torch.nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+        url = torchvision.models.get_model_weights(name).DEFAULT.url
+        official = hub / url.rsplit("/", 1)[-1]
+        torch.save({f"features.{key}": value for key, value in features.state_dict().items()}, official)
+        if name == "vgg19":
+            (desk / "vgg19.pth").symlink_to(official)
+    published = re.compile(r"-([0-9a-f]{8})\.")
+    monkeypatch.setattr("nst.backbones.weights.sha256", lambda path: (*published.findall(path.name), "")[0] + "0" * 56)
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[[str, list[str]], str]:
+    """Call a module's `main` as typed; returns what it printed."""
+
+    def calling(module: str, words: list[str]) -> str:
+        monkeypatch.setattr(sys, "argv", ["nst", *words])
+        status = exit_status(MAINS[module])
+        said = "".join(capfd.readouterr())
+        assert status == 0, f"{module} {' '.join(words)}\n{said}"
+        return said
+
+    return calling
+
+
+def prepare(words: list[str], call: Callable[[str, list[str]], str]) -> None:
+    """Make the run and the sweep that a command names."""
+    asked = " ".join(words)
+    shutil.rmtree(RUN, ignore_errors=True)
+    shutil.rmtree(SWEEP, ignore_errors=True)
+    if f"checkpoint={RUN}" in asked:
+        call("nst.run", ["mode=train", "style=mosaic", *TRAINING, "tracking=none", f"hydra.run.dir={RUN}"])
+    elif f"={RUN}" in asked.replace("hydra.run.dir=", "") or "rerun=" in asked or f"{RUN} " in asked:
+        call("nst.run", ["content=my/photo.jpg", *PICTURE, "tracking=none", f"hydra.run.dir={RUN}"])
+        shutil.copy(RUN / "result.png", "result.png")
+        if "steps=" not in asked:  # as if it had been killed before its last file was written
+            record = json.loads((RUN / "record.json").read_text())
+            (RUN / "record.json").write_text(json.dumps(record | {"status": "running"}))
+    if str(SWEEP) in asked:
+        call("nst.run", ["-m", "style_weight=1,2", *PICTURE, "tracking=none", f"hydra.sweep.dir={SWEEP}"])
+        if "resume=" in asked:
+            shutil.rmtree(SWEEP / "1")
+
+
+def given(words: list[str], starts: tuple[str, ...]) -> bool:
+    return any(word.startswith(starts) for word in words)
+
+
+def is_installed(name: str) -> bool:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # those of an old optuna
+        return find_spec(name) is not None and import_module(name) is not None
+
+
+def small(words: list[str]) -> list[str]:
+    """Keys that make a command a matter of a second."""
+    if given(words, ("--",)):
+        return []
+    if given(words, ("resume=", "rerun=")):
+        return ["steps=3"] if given(words, ("steps=",)) else []
+    sizes = {"mode=train": TRAINING, "mode=stylize": (), "mode=export": ()}
+    added = next((keys for mode, keys in sizes.items() if mode in words), PICTURE)
+    hydra = ["hydra.sweeper.n_trials=2"] if "experiment=adam_search" in words else []
+    return [*added, *hydra, *(["trainer=cpu"] if "trainer=gpu" in words else []), "tracking=none"]
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.usefixtures("desk", "official_weights")
+def test_the_commands_of_a_page_run(
+    page: str, call: Callable[[str, list[str]], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "watch", lambda *asked: None)  # it goes on until Ctrl-C
+    for place, command in enumerate(dict.fromkeys(commands(page))):
+        words = shlex.split(re.sub("^nst ", "python -m nst.run ", command))
+        if words[0] == "make":
+            words = [*MAKE, *shlex.split("".join(words[2:]).removeprefix("ARGS="))]
+        module, typed = words[2], words[3:]
+        if module.startswith("tools."):
+            assert find_spec(module), command
+            continue
+        if all(is_installed(name) for part, name in EXTRAS.items() if part in command):
+            prepare(typed, call)
+            composed = ["--cfg", "job"] if any(part in command for part in COMPOSED) else []
+            folder = [] if given(typed, ("-", "resume=", "hydra.run.dir=")) else [f"hydra.run.dir=outputs/{place}"]
+            call(module, [*typed, *([*small(typed), *composed, *folder] if module == "nst.run" else [])])
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.usefixtures("desk")
+def test_the_python_of_a_page_runs(
+    page: str, call: Callable[[str, list[str]], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tiny(mode: str, given: Mapping[str, Any]) -> Config:
+        keys = {"train": TRAINING, "stylize": ()}.get(mode, PICTURE)
+        return configured(mode, {**given, **dict(each.split("=") for each in keys)})
+
+    monkeypatch.setattr(api, "configured", tiny)
+    if page == "docs/generators.md":
+        api.train("mosaic", folder="trained")
+        call("nst.run", ["mode=export", "checkpoint=trained", "tracking=none", "hydra.run.dir=."])
+    for _, language, block in BLOCK.findall(text(page)):
+        if language == "python":
+            exec(compile(block, page, "exec"), {})
+
+
+def test_the_page_of_keys_is_fresh() -> None:
+    assert text("docs/keys.md") == keys.page(), "python -m tools.keys writes it"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    for name in re.findall(r"\]\(([^)#:]+)\)", text(page)):
+        assert (ROOT / page).parent.joinpath(name).exists(), name
+    for name in re.findall(r"`((?:nst|conf|tests|tools)/[\w/.]*)`", text(page)):
+        assert (ROOT / name).exists(), name
+
+
+def test_the_readme_is_short() -> None:
+    assert len(text("README.md").splitlines()) <= 120
