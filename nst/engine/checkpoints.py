@@ -11,12 +11,12 @@ from nst.record.files import CHECKPOINT, FileFacts, refuse_another, refuse_chang
 
 
 def find_checkpoint(
-    given: Path, config: dict[str, Any], files: Mapping[str, Sequence[FileFacts]], steps: int, may_differ: Sequence[str]
+    given: Path, config: dict[str, Any], files: Mapping[str, Sequence[FileFacts]], last: int, may_differ: Sequence[str]
 ) -> Path:
     """The checkpoint of a run's folder, or the file itself.
 
     Raises InputError if it is not of a run with this config, apart from keys that may differ, and these files; or if
-    that run took `steps` steps already.
+    that run took more than `last` steps already.
     """
     path = given.expanduser()
     path = path / CHECKPOINT if path.is_dir() else path
@@ -31,6 +31,6 @@ def find_checkpoint(
         raise InputError(f"{where}: not a checkpoint of this version of nst") from None
     refuse_another(where, before, config, may_differ)
     refuse_changed(where, made_from, files)
-    if step >= steps:
-        raise InputError(f"{where}: that run had got to step {step}; ask for more than steps={steps}")
+    if step > last:
+        raise InputError(f"{where}: that run had got to step {step}; ask for more than steps={step}")
     return path

@@ -69,8 +69,10 @@ def checkpoint_of(request: Request, experiment: Experiment, held: dict[str, Any]
     if given is None or not isinstance(experiment.work, Task):
         return None
     config = request.plain_config() | experiment.decided
-    steps = experiment.work.report_steps[-1]
-    return find_checkpoint(Path(given), config, _files(experiment), steps, (*MAY_DIFFER, *LENGTH))
+    last = experiment.work.report_steps[-1]
+    if not own or held["status"] == "finished":  # a run that was killed after its last step has its files to write
+        last -= 1
+    return find_checkpoint(Path(given), config, _files(experiment), last, (*MAY_DIFFER, *LENGTH))
 
 
 def _files(experiment: Experiment) -> dict[str, list[dict[str, str]]]:

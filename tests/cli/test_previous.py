@@ -213,6 +213,20 @@ def test_a_run_that_is_killed_at_any_moment_goes_on_to_the_same_picture(nst: Doo
     assert not list(folder.rglob("*.part"))
 
 
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+def test_a_run_that_was_killed_after_its_last_step_writes_its_files(optimizer: str, nst: Door) -> None:
+    asked = [*SMALL, f"optimizer={optimizer}", "init=noise"]
+    assert nst(*asked, "hydra.run.dir=whole").status == 0
+    dies = "import os, sys; from nst.record.record import Record; Record.add_results = lambda *given: os._exit(9)"
+    run = f"{dies}; from nst.run import main; sys.argv[0] = 'nst'; main()"
+    killed = subprocess.run([sys.executable, "-c", run, *asked, "hydra.run.dir=killed"], capture_output=True, text=True)
+    assert killed.returncode == 9, killed.stderr
+    assert not Path("killed/result.png").exists()
+    done = nst("resume=killed", "hydra.run.dir=killed")
+    assert done.status == 0, done.err
+    assert np.array_equal(pixels(Path("killed/result.png")), pixels(Path("whole/result.png")))
+
+
 def test_a_sweep_that_is_told_to_stop_saves_and_goes_on(tmp_path: Path) -> None:
     asked = ["-m", *SMALL, "steps=100000", "seed=0,1", "hydra.sweep.dir=sweep"]
     process = subprocess.Popen(command(*asked), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
