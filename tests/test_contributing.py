@@ -1,4 +1,4 @@
-"""CONTRIBUTING.md and README.md: the examples run, the commands compose, and the files that they name exist."""
+"""CONTRIBUTING.md: the examples run, the commands compose, and the files that it names exist."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from nst import modes
 from nst.cli import arguments
 from tests.conftest import ROOT, Door
 
-GUIDE, README = ((ROOT / name).read_text(encoding="utf-8") for name in ("CONTRIBUTING.md", "README.md"))
+GUIDE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"^```(python|yaml|sh)\n(.*?)^```\n", re.MULTILINE | re.DOTALL)
 EXAMPLES = {
     title: BLOCK.findall(text)
@@ -27,19 +27,8 @@ EXAMPLES = {
     if BLOCK.search(text)
 }
 """Heading → its fenced blocks, (language, text)."""
-WANTED = [f"python -m nst.run {keys}" for keys in re.findall(r"^\| !\[.*`(.+)` \|$", README, re.MULTILINE)]
-COMMANDS = sorted(
-    {each.strip() for each in re.findall(r"python -m nst\.run(?: [^`#\n]+)?", BLOCK.sub("", GUIDE) + README)}
-    | set(WANTED)
-)
-"""All commands outside of the examples, and those of the table "I want"."""
-EXTRAS = {
-    "launcher=joblib": "hydra_joblib_launcher",
-    "launcher=submitit": "hydra_submitit_launcher",
-    "launcher=ray": "hydra_ray_launcher",
-    "experiment=adam_search": "hydra_optuna_sweeper",
-}
-"""What a command contains → the plugin of Hydra that it needs."""
+COMMANDS = sorted({each.strip() for each in re.findall(r"python -m nst\.run(?: [^`#\n]+)?", BLOCK.sub("", GUIDE))})
+"""All commands outside of the examples."""
 
 
 def write(folder: Path, block: str) -> Path:
@@ -123,30 +112,15 @@ def dict_of(value: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("command", COMMANDS, ids=range(len(COMMANDS)))
 def test_a_command_composes(command: str, nst: Door) -> None:
-    words = shlex.split(command)[3:]
-    if any(word.startswith(("resume=", "rerun=")) for word in words):
-        pytest.skip("needs a previous run")
-    for part, plugin in EXTRAS.items():
-        if part in command:
-            pytest.importorskip(f"hydra_plugins.{plugin}", reason="this extra is not installed")
-    # composing is of one job: of a sweep, the one with the first values
-    first = [re.sub(r",.*", "", word) if "-m" in words and "[" not in word else word for word in words if word != "-m"]
-    result = nst(*first, "--cfg", "job")
+    result = nst(*shlex.split(command)[3:], "--cfg", "job")
     assert result.status == 0, result.err
     modes.refuse_unused(modes.get(yaml.safe_load(result.out)["mode"]), arguments.typed_keys())
 
 
-@pytest.mark.parametrize("command", WANTED, ids=range(len(WANTED)))
-def test_what_people_want_is_painted(command: str, nst: Door) -> None:
-    result = nst(*shlex.split(command)[3:], "size=64", "steps=2", "tracking=none")
-    assert result.status == 0, result.err
-
-
-@pytest.mark.parametrize("text", [GUIDE, README], ids=["CONTRIBUTING.md", "README.md"])
-def test_the_named_files_exist(text: str) -> None:
-    for name in re.findall(r"\]\(([^)#:]+)\)", text):
+def test_the_named_files_exist() -> None:
+    for name in re.findall(r"\]\(([^)#:]+)\)", GUIDE):
         assert (ROOT / name).exists(), name
     added = {path.partition("\n")[0].removeprefix("# ") for blocks in EXAMPLES.values() for _, path in blocks}
-    for name in re.findall(r"`((?:nst|conf|tests|tools)/[\w/.]*)`", text):
+    for name in re.findall(r"`((?:nst|conf|tests|tools)/[\w/.]*)`", GUIDE):
         planned = name in added or re.search(r"test_(power|alexnet|recolor|jsonl)\.py", name)
         assert planned or (ROOT / name).exists(), name

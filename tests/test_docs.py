@@ -32,6 +32,11 @@ MAKE = ("python", "-m", "nst.run", "mode=transfer", "style_weight=1e6")
 NO_RUN = ("source ", "make test", "#", "pip ", "if ", "else", "fi", "folder=", "wandb ")
 PICTURE = ("size=48", "steps=2")
 TRAINING = ("steps=2", "data.size=32", "data.batch=2", "data.workers=0", "generator.width=4", "generator.blocks=1")
+FEW = {
+    mode: dict(each.split("=") for each in keys)
+    for mode, keys in {"transfer": PICTURE, "texture": PICTURE, "train": TRAINING, "stylize": ()}.items()
+}
+"""The same as arguments of nst's functions, by mode."""
 COMPOSED = ("submitit_slurm", "launcher=ray", "num_nodes")
 """Of commands that need more than one machine."""
 EXTRAS = {
@@ -186,8 +191,7 @@ def test_the_python_of_a_page_runs(
     page: str, call: Callable[[str, list[str]], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def tiny(mode: str, given: Mapping[str, Any]) -> Config:
-        keys = {"train": TRAINING, "stylize": ()}.get(mode, PICTURE)
-        return configured(mode, {**given, **dict(each.split("=") for each in keys)})
+        return configured(mode, {**given, **FEW[mode]})
 
     monkeypatch.setattr(api, "configured", tiny)
     if page == "docs/generators.md":
@@ -212,3 +216,18 @@ def test_links_lead_somewhere(page: str) -> None:
 
 def test_the_readme_is_short() -> None:
     assert len(text("README.md").splitlines()) <= 120
+
+
+@pytest.mark.skipif(find_spec("nbclient") is None, reason="nbclient is not installed")
+def test_the_notebook_runs_and_shows_its_pictures(tmp_path: Path) -> None:
+    import nbformat
+    from nbclient import NotebookClient
+
+    notebook = nbformat.read(ROOT / "docs" / "first_steps.ipynb", as_version=4)  # type: ignore[no-untyped-call]
+    tiny = f"api.configured = lambda mode, keys: compose.configured(mode, keys | {FEW}[mode])"
+    first = nbformat.v4.new_code_cell(f"from nst import api, compose; {tiny}")  # type: ignore[no-untyped-call]
+    notebook.cells.insert(0, first)
+    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    kinds = [kind for cell in notebook.cells for each in cell.get("outputs", ()) for kind in each.get("data", ())]
+    assert kinds.count("image/png") == 5
+    assert (tmp_path / "painted.png").exists()
