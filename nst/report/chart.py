@@ -42,13 +42,13 @@ def draw(sweep: Sweep) -> str:
                 color = colors(0.9 * index / max(len(sweep.runs) - 1, 1))
                 label = sweep.value(run, *sweep.keys) if len(sweep.keys) == 1 else sweep.label(run)
                 panel.plot(steps, values, color=color, linewidth=1.5, label=label[:LABEL], gid=f"{name}-{index}")
-            panel.set(title=name, xlabel="step")
+            panel.set(title=sweep.named(name), xlabel="step")
             panel.set_yscale("log", nonpositive="mask")  # a run with init=content starts at a content loss of 0
             panel.yaxis.set_major_formatter(LogFormatter())
             panel.yaxis.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(1, 0.5)))
             panel.grid(alpha=0.25)
         if 1 < len(sweep.runs) <= LEGEND:
-            title = sweep.keys[0] if len(sweep.keys) == 1 else None
+            title = sweep.names[0] if len(sweep.keys) == 1 else None
             entries = panels[0].get_legend_handles_labels()
             figure.legend(*entries, title=title, loc="outside right upper", frameon=False)
         buffer = io.StringIO()
