@@ -37,8 +37,8 @@ FEW = {
     for mode, keys in {"transfer": PICTURE, "texture": PICTURE, "train": TRAINING, "stylize": ()}.items()
 }
 """The same as arguments of nst's functions, by mode."""
-COMPOSED = ("submitit_slurm", "launcher=ray", "num_nodes")
-"""Of commands that need more than one machine."""
+COMPOSED = re.compile(r"launcher=|num_nodes|experiment=(?!my/)")
+"""Of commands that are only composed: other tests run launchers and the experiments of conf/, or they need machines."""
 EXTRAS = {
     "launcher=ray": "hydra_plugins.hydra_ray_launcher",
     "launcher=submitit": "hydra_plugins.hydra_submitit_launcher",
@@ -180,7 +180,7 @@ def test_the_commands_of_a_page_run(
             continue
         if all(is_installed(name) for part, name in EXTRAS.items() if part in command):
             prepare(typed, call)
-            composed = ["--cfg", "job"] if any(part in command for part in COMPOSED) else []
+            composed = ["--cfg", "job"] if COMPOSED.search(command) else []
             folder = [] if given(typed, ("-", "resume=", "hydra.run.dir=")) else [f"hydra.run.dir=outputs/{place}"]
             call(module, [*typed, *([*small(typed), *composed, *folder] if module == "nst.run" else [])])
 

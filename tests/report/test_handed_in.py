@@ -45,9 +45,8 @@ def test_the_words_of_the_author(weights: Path, report: Report) -> None:
     page = Page(weights / "report.html")
     for text in ("My weights", "Which weight?", "The second.", "style weight β", "loss of the content"):
         assert text in page.text
-    assert [caption for caption in page.captions if "style weight β" in caption] == [
-        "style weight β 1", "style weight β 2as strong & clear", "style weight β 3"
-    ]  # fmt: skip
+    assert page.captions == ["content cat", "style weight β 1", "style weight β 2", "style weight β 3"]
+    assert page.said == {"style weight β 2": "as strong & clear"}
     assert report(weights, "--title", "Another")[0] == 0
     assert "<title>Another</title>" in (weights / "report.html").read_text()
 
@@ -70,13 +69,13 @@ def test_the_best_run_is_marked_where_runs_can_be_compared(tmp_path: Path, repor
     seeds = configured(made_up(tmp_path / "seeds", [{"seed": each} for each in range(3)]), optimized_metric="total")
     edit_record(seeds / "1", losses={"loss/total": 1.5, "loss/content": 0.25})
     assert report(seeds)[0] == 0
-    assert [caption for caption in Page(seeds / "report.html").captions if "best" in caption] == ["seed 1best"]
+    assert Page(seeds / "report.html").best == ["seed 1"]
     # totals of different weights are of different things
     mixed = configured(
         made_up(tmp_path / "mixed", [{"style_weight": each} for each in (1, 2)]), optimized_metric="total"
     )
     assert report(mixed)[0] == 0
-    assert "Best by" not in Page(mixed / "report.html").text
+    assert Page(mixed / "report.html").best == []
 
 
 def test_several_folders_are_parts_of_one_page(tmp_path: Path, weights: Path, report: Report) -> None:
