@@ -24,6 +24,7 @@ def test_an_installed_wheel_composes_a_config_elsewhere(tmp_path: Path) -> None:
         names = file.namelist()
         about = next(name.partition("/")[0] for name in names if name.endswith(".dist-info/METADATA"))
         assert {name.partition("/")[0] for name in names} == {"nst", about}
+        assert {"nst/py.typed", "nst/report/templates/part.html", "nst/conf/experiment/style_weight.yaml"} <= set(names)
         assert file.read(f"{about}/licenses/LICENSE") == (ROOT / "LICENSE").read_bytes()
         assert b"\nLicense-Expression: MIT\n" in file.read(f"{about}/METADATA")
     site = tmp_path / "site"

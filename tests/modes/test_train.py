@@ -326,10 +326,14 @@ def test_steps_by_hand_go_before_the_epochs_of_an_experiment(nst: Door) -> None:
 @pytest.mark.filterwarnings("ignore")  # torch's own, while it exports
 def test_an_exported_generator_paints_the_same(nst: Door, checkpoint: Path, photo: Path) -> None:
     for package in ("onnx", "onnxscript", "onnxruntime"):
-        pytest.importorskip(package, reason="the extra onnx is not installed")
+        onnxruntime = pytest.importorskip(package, reason="the extra onnx is not installed")
     exported = nst("mode=export", f"checkpoint={checkpoint}", "tracking=none")
     assert exported.status == 0, exported.err
     assert exported.record["data"]["largest_difference"] < onnx.LARGEST_DIFFERENCE
+    session = onnxruntime.InferenceSession(exported.folder / "generator.onnx")
+    (given,), (painted,) = session.get_inputs(), session.get_outputs()
+    assert (given.name, given.shape) == ("image", ["batch", 3, "height", "width"])
+    assert (painted.name, painted.shape) == ("painted", given.shape)
     painted = [
         nst(*STYLIZE, f"checkpoint={each}", f"content={photo}", "size=50")
         for each in (checkpoint, exported.folder / "generator.onnx", exported.folder / "generator.safetensors")
