@@ -7,7 +7,8 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nst.api import Diverged, InputError, Progress, Result, Training, reconstruct, stylize, texture, train, transfer
+    from nst.api import Progress, Result, Training, reconstruct, stylize, texture, train, transfer
+    from nst.errors import Diverged, InputError
 
 __version__ = "0.1.0"
 

@@ -37,19 +37,6 @@ from nst.record.files import read_record
 from nst.runner import Request, execute
 from nst.text import silent
 
-__all__ = [
-    "Diverged",
-    "InputError",
-    "Progress",
-    "Result",
-    "Training",
-    "reconstruct",
-    "stylize",
-    "texture",
-    "train",
-    "transfer",
-]
-
 Image: TypeAlias = str | Path | PIL.Image.Image | np.ndarray[Any, Any] | Tensor
 """A path or the name of a sample; a PIL image; an array (H, W), (H, W, 3 or 4) or a tensor (3 or 4, H, W), also with a
 first axis of 1: uint8, or floating point in [0, 1]."""

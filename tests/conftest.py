@@ -25,7 +25,7 @@ SMALL = ("size=64", "steps=6", "tracking=none", "style_layers=[conv_1,conv_2]", 
 
 
 SET_THE_MODE = ("experiment=", "hydra.mode", "hydra/", "resume=", "rerun=", "--")
-"""Arguments that may set hydra.mode. Only to learn it, Hydra composes all once more: most of the time of a small run."""
+"""Arguments that may set hydra.mode. To learn it Hydra composes all once more: most of the time of a small run."""
 
 
 @dataclass
