@@ -36,4 +36,4 @@ def __getattr__(name: str) -> Any:
     """A public name, imported only now: the command line answers before torch is there."""
     if name not in __all__:
         raise AttributeError(f"module 'nst' has no attribute '{name}'")
-    return getattr(import_module("nst.api"), name)
+    return getattr(import_module("nst.errors" if name in ("Diverged", "InputError") else "nst.api"), name)

@@ -29,7 +29,7 @@ from nst.cli.arguments import Labels, remove_empty
 from nst.compose import configured
 from nst.engine.progress import Progress as Bar
 from nst.engine.task import Row
-from nst.errors import Diverged, InputError
+from nst.errors import InputError
 from nst.files import write_whole
 from nst.images.files import WRITTEN, encode_as
 from nst.images.given import named_files, to_pixels
