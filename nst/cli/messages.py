@@ -123,10 +123,17 @@ def _explain_composition(error: BaseException) -> str:
     text = str(error.__cause__ or error)
     where = "".join(re.findall(r"^In '([^']+)': ", str(error))[:1])
     own = "" if (schema.CONF / f"{where}.yaml").exists() else "your "
-    where = f"{own or 'conf/'}{where}.yaml: " if where else ""
+    if where.endswith(".yaml"):  # a file that experiment= named
+        where = f"{where.removeprefix('experiment/')}: "
+    elif where:
+        where = f"{own or 'conf/'}{where}.yaml: "
     reason = re.sub(r"^In '[^']+': \w+ raised while composing config:\n", "", text).splitlines()[0]
     if several := re.match(r"Ambiguous value for argument '(.+?)=(.*)'\n", text):
         return _explain_several(*several.groups())
+    if chosen := re.match(r"Merge error: str is not a subclass of \w+\. value: (\w+)", reason):
+        groups = [path.parent.name for path in schema.CONF.glob(f"*/{chosen[1]}.yaml")]
+        group = groups[0] if groups else "GROUP"
+        return f"{where}{chosen[1]}: a file chooses it in a list named defaults, as `- override /{group}: {chosen[1]}`"
     key = "".join(re.findall(r"full_key: (\S+)", text)[:1])
     if not key:
         return " ".join(str(error).split())

@@ -1,5 +1,6 @@
 """Where a run begins: what its folder holds already, and the checkpoint to continue from."""
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,7 @@ def look_into_folder(request: Request, experiment: Experiment) -> Start:
 
 def _refuse_no_more(where: str, request: Request, experiment: Experiment) -> None:
     """Raise InputError for a finished run that is not given more steps, or has no checkpoint to go on from."""
-    again = f"that run has finished; rerun={request.folder.name} makes it again"
+    again = f"that run has finished; rerun={os.path.relpath(request.folder)} makes it again"
     if not isinstance(experiment.work, Task):
         raise InputError(f"{where}: {again}")
     steps = experiment.work.report_steps[-1]

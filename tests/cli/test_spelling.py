@@ -160,6 +160,14 @@ def test_the_first_help_is_one_screen(nst: Door) -> None:
     assert "--help all" in "\n".join(lines)
 
 
+def test_an_option_in_an_own_file_is_answered_with_the_list_it_belongs_to(nst: Door) -> None:
+    Path("mine.yaml").write_text("# @package _global_\noptimizer: adam\n")
+    result = nst("experiment=mine.yaml")
+    assert result.status == 2
+    expected = "nst: mine.yaml: adam: a file chooses it in a list named defaults, as `- override /optimizer: adam`\n"
+    assert result.err == expected
+
+
 def test_a_python_without_our_packages_is_told_which_has_them(tmp_path: Path) -> None:
     bare = subprocess.run(
         [sys.executable, "-S", "-m", "nst.run"], cwd=ROOT, env={"PYTHONPATH": ""}, capture_output=True, text=True
