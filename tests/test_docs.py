@@ -130,7 +130,7 @@ def prepare(words: list[str], call: Callable[[str, list[str]], str]) -> None:
     shutil.rmtree(SWEEP, ignore_errors=True)
     if f"checkpoint={RUN}" in asked:
         call("nst.run", ["mode=train", "style=mosaic", *TRAINING, "tracking=none", f"hydra.run.dir={RUN}"])
-    elif f"={RUN}" in asked.replace("hydra.run.dir=", "") or "rerun=" in asked or words[0].startswith(str(SWEEP)):
+    elif f"={RUN}" in asked.replace("hydra.run.dir=", "") or "rerun=" in asked or words[:1] == [str(SWEEP)]:
         call("nst.run", ["content=my/photo.jpg", *PICTURE, "tracking=none", f"hydra.run.dir={RUN}"])
         shutil.copy(RUN / "result.png", "result.png")
         if "steps=" not in asked:  # as if it had been killed before its last file was written

@@ -213,9 +213,8 @@ def test_a_run_that_is_killed_at_any_moment_goes_on_to_the_same_picture(nst: Doo
     assert not list(folder.rglob("*.part"))
 
 
-@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
-def test_a_run_that_was_killed_after_its_last_step_writes_its_files(optimizer: str, nst: Door) -> None:
-    asked = [*SMALL, f"optimizer={optimizer}", "init=noise"]
+def test_a_run_that_was_killed_after_its_last_step_writes_its_files(nst: Door) -> None:
+    asked = [*SMALL, "init=noise"]
     assert nst(*asked, "hydra.run.dir=whole").status == 0
     dies = "import os, sys; from nst.record.record import Record; Record.add_results = lambda *given: os._exit(9)"
     run = f"{dies}; from nst.run import main; sys.argv[0] = 'nst'; main()"
