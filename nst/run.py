@@ -98,7 +98,8 @@ def run_job(composed: DictConfig, here: Session) -> float | None:
         with here.timed("imports"):  # torch and the rest: only now, so that refusals answer at once
             from nst.runner import Request, execute
 
-        summary = execute(Request(config, folder, labels, began, before), here)
+        by_time = not labels.sweep and not (before and before.continues) and not arguments.names_folder(hydra_config)
+        summary = execute(Request(config, folder, labels, began, before, by_time), here)
     except (InputError, Diverged, OmegaConfBaseException) as error:
         _refuse(error, labels, folder)
         return None
@@ -130,7 +131,7 @@ def _take_up(composed: DictConfig, labels: Labels, folder: Path) -> tuple[Path, 
     # a command line with whole groups must give the run's own config, too
     whole = set(typed) & set(previous.MANY)
     config = composed.copy() if whole else found.config(composed, typed, previous.MACHINE)
-    elsewhere = any(override.startswith("hydra.run.dir=") for override in HydraConfig.get().overrides.hydra)
+    elsewhere = arguments.names_folder(HydraConfig.get())
     if labels.sweep or (elsewhere and folder.resolve() != start.resolve()):
         config.resume = composed.resume
         return folder, found, config

@@ -85,6 +85,11 @@ def refuse_renamed(arguments: list[str]) -> None:
             raise InputError(f"{key}=: renamed: use {RENAMED[key]}=")
 
 
+def names_folder(hydra_config: Any) -> bool:
+    """Whether the command line says which folder a single run goes to."""
+    return any(override.startswith("hydra.run.dir=") for override in hydra_config.overrides.hydra)
+
+
 def job_labels(hydra_config: Any) -> Labels:
     """The labels of the job that Hydra is about to run."""
     command = os.environ.get(COMMAND, "")

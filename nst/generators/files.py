@@ -59,6 +59,8 @@ def load(path: Path) -> tuple[Generator, dict[str, Any]]:
     except Exception as error:
         reason = str(error).strip().splitlines()[-1].strip() if isinstance(error, RuntimeError) else f"is {options}"
         raise InputError(f"checkpoint={path}: its tensors are not those of the generator it says: {reason}") from None
+    if not all(value.isfinite().all() for value in generator.state_dict().values()):
+        raise InputError(f"checkpoint={path}: its weights are not finite; train it again with a lower optimizer.lr")
     return generator.to(memory_format=torch.channels_last).requires_grad_(False).eval(), description
 
 

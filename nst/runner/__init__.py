@@ -1,7 +1,11 @@
 """Running a request, from its config to its record."""
 
 import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from importlib import import_module
+from itertools import count
 from typing import Any
 
 from lightning_fabric import Fabric, seed_everything
@@ -47,12 +51,32 @@ def execute(request: Request, session: Session) -> dict[str, Any]:
         experiment = _build(Setting(config, mode, session, fabric.device, fabric.world_size))
     if not fabric.is_global_zero:
         return _follow(request, experiment, fabric)
-    with locked(request.folder):
+    with _settled(request) as request:
         start = look_into_folder(request, experiment)
         if start.held.get("status") == "finished" and request.labels.sweep:
             say(f"kept     {os.path.relpath(request.folder)}, finished before")
             return dict(start.held["losses"] | start.held["timings"])
         return RecordedRun(request, experiment, fabric, session, start).execute()
+
+
+@contextmanager
+def _settled(request: Request) -> Iterator[Request]:
+    """Lock the folder; if its name is the time and another run has it, one of that name with the next free number."""
+    folder = request.folder
+    with ExitStack() as stack:
+        for number in count(2):
+            try:
+                stack.enter_context(locked(folder))
+                taken = request.named_by_time and bool(read_record(folder))
+            except InputError:
+                if not request.named_by_time:
+                    raise
+                taken = True
+            if not taken:
+                break
+            folder = request.folder.with_name(f"{request.folder.name}-{number}")
+            folder.mkdir(exist_ok=True)
+        yield replace(request, folder=folder)
 
 
 def _hardware(request: Request) -> Hardware:

@@ -25,6 +25,8 @@ class Request:
     """On time.perf_counter's clock."""
     previous: PreviousRun | None = None
     """The run that this one continues, in its folder or in another, or makes again."""
+    named_by_time: bool = False
+    """Whether the folder has the time as its name, so that a run that begins in the same second may have it, too."""
     progress: Progress = field(default_factory=Progress)
 
     @property

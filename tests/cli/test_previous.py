@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +17,10 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from nst import run
+from nst.files import locked
 from tests.cli.test_sweeps import stop_at
-from tests.conftest import SMALL, Door, pixels
+from tests.conftest import SMALL, Door, exit_status, pixels
 
 KILLS = int(os.environ.get("NST_KILLS", "2"))
 """How often a run is killed before it may end; `make soak` asks for more."""
@@ -224,6 +228,25 @@ def test_a_run_that_was_killed_after_its_last_step_writes_its_files(nst: Door) -
     done = nst("resume=killed", "hydra.run.dir=killed")
     assert done.status == 0, done.err
     assert np.array_equal(pixels(Path("killed/result.png")), pixels(Path("whole/result.png")))
+
+
+def test_runs_that_begin_in_the_same_second_have_folders_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In each of the next seconds, one run has finished and another is at work."""
+    now = datetime.now()
+    with ExitStack() as stack:
+        for after in range(60):
+            folder = tmp_path / (now + timedelta(seconds=after)).strftime("outputs/%Y-%m-%d/%H-%M-%S")
+            (working := folder.with_name(f"{folder.name}-2")).mkdir(parents=True)
+            folder.mkdir()
+            (folder / "record.json").write_text('{"status": "finished"}')
+            stack.enter_context(locked(working))
+        for _ in range(2):
+            monkeypatch.setattr(sys, "argv", ["nst", *SMALL])
+            assert exit_status(run.main) == 0
+    made = [path.parent.name.rpartition("-")[2] for path in tmp_path.glob("outputs/*/*/result.png")]
+    assert made.count("3") + made.count("4") == 2
 
 
 def test_a_sweep_that_is_told_to_stop_saves_and_goes_on(tmp_path: Path) -> None:

@@ -89,6 +89,9 @@ def test_what_is_no_generator_is_refused_in_one_line(nst: Door, tmp_path: Path) 
         ("odd", ["johnson"]),
     ):
         save_file(tensors, tmp_path / f"{name}.safetensors", {"nst": json.dumps({"generator": said})})
+    fit = {"generator": {"name": "cyclegan", "width": 4, "blocks": 1}}
+    lost = {name: torch.full_like(value, torch.nan) for name, value in tensors.items()}
+    save_file(lost, tmp_path / "lost.safetensors", {"nst": json.dumps(fit)})
     save_file(tensors, tmp_path / "garbled.safetensors", {"nst": "{"})
     for name, facts in (("half", {"name": "johnson", "width": 4, "blocks": 1}),):
         halved = {
@@ -117,6 +120,7 @@ def test_what_is_no_generator_is_refused_in_one_line(nst: Door, tmp_path: Path) 
         ("wider.safetensors", "not those of the generator it says"),
         ("unknown.safetensors", "not those of the generator it says"),
         ("huge.safetensors", "not those of the generator it says"),
+        ("lost.safetensors", "its weights are not finite"),
         ("odd.safetensors", "not those of the generator it says"),
         ("garbled.safetensors", "holds no generator of nst"),
         ("deep.safetensors", "holds no generator of nst"),
