@@ -17,9 +17,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nst.errors import InputError
+from nst.images.written import MAX_PIXELS
 
-MAX_PIXELS = 200_000_000
-"""A larger image (over 14,000 pixels square) is refused before it is decoded: reading it would take over 10 GB."""
 WRITTEN = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 """Suffix → format, of the files that a result is written to."""
 HEIC = (".heic", ".heif", ".hif")

@@ -10,8 +10,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 import yaml
-from PIL import Image
 
+from nst.images.written import is_written_image, read_written
 from nst.report import chart
 from nst.report.records import Original, Run
 from nst.report.sweep import Sweep
@@ -61,7 +61,7 @@ def _part(sweep: Sweep, count: int, places: Iterator[int], beside: Path, several
 
 def _way(run: Run) -> list[Original]:
     """The progress pictures of a run, at most FRAMES of them, and its result."""
-    steps = sorted((run.folder / "progress").glob("step_*.jpg"))
+    steps = [path for path in sorted((run.folder / "progress").glob("step_*.jpg")) if is_written_image(path)]
     shown = steps[:: -(-len(steps) // FRAMES) or 1]
     frames = [Original("progress", path, f"step {int(path.stem.removeprefix('step_'))}") for path in shown]
     result = run.picture()
@@ -75,11 +75,8 @@ class _Embedder:
         self._side = int(min(max(sqrt(PIXELS / count), SIDES[0]), SIDES[1]))
 
     def __call__(self, path: Path) -> str:
-        with Image.open(path) as image:
-            picture = image.convert("RGB")
-        picture.thumbnail((self._side, self._side), Image.Resampling.LANCZOS)
         buffer = io.BytesIO()
-        picture.save(buffer, format="JPEG", quality=QUALITY)
+        read_written(path, self._side).save(buffer, format="JPEG", quality=QUALITY)
         return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from nst.images.written import is_written_image
 from nst.record.files import dotted, read_record
 
 NOT_SWEPT = (
@@ -69,15 +70,15 @@ class Run:
         return ", ".join(str(word).strip(" '\"") for word in words)
 
     def picture(self) -> Path | None:
-        """result.png, if there is one."""
+        """result.png, if there is one that can be shown."""
         path = self.folder / "result.png"
-        return path if path.is_file() else None
+        return path if is_written_image(path) else None
 
     @cached_property
     def originals(self) -> list[Original]:
         """The files in inputs/, by role: ROLE.jpg is a role's first image, ROLE_2.jpg its second."""
         found = []
-        for path in (self.folder / "inputs").glob("*.jpg"):
+        for path in filter(is_written_image, (self.folder / "inputs").glob("*.jpg")):
             role, _, number = re.fullmatch(r"(.+?)(_(\d+))?", path.stem, re.DOTALL).groups("1")  # type: ignore[union-attr]
             found.append((role, int(number), path))
         return [Original(role, path, self._label(role, number)) for role, number, path in sorted(found)]

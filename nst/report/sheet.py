@@ -9,6 +9,7 @@ from pathlib import Path
 from matplotlib import get_data_path
 from PIL import Image, ImageDraw, ImageFont
 
+from nst.images.written import read_written
 from nst.report.records import Original, Run
 from nst.report.sweep import Section, Sweep
 
@@ -94,7 +95,7 @@ def _originals(originals: Iterable[Original], side: int) -> list[Image.Image]:
 
 
 def _original(original: Original, side: int) -> Tile:
-    return original.label, _scaled(original.path, side)
+    return original.label, read_written(original.path, side)
 
 
 def _table(sweep: Sweep, section: Section, side: int) -> list[list[Tile]]:
@@ -103,7 +104,7 @@ def _table(sweep: Sweep, section: Section, side: int) -> list[list[Tile]]:
     def head(key: str, value: str) -> Tile:
         originals = sweep.originals_of(key, value)
         small = 2 * side // max(2, len(originals))  # of many, each is smaller: the results are what is looked at
-        return value, _beside([_scaled(each.path, small) for each in originals]) if originals else None
+        return value, _beside([read_written(each.path, small) for each in originals]) if originals else None
 
     rows: list[list[Tile]] = [[("", _corner(sweep)), *(head(column_key, value) for value in section.columns)]]
     for value, cells in zip(section.rows, section.cells, strict=True):
@@ -118,12 +119,12 @@ def _corner(sweep: Sweep) -> Image.Image:
 def _result(run: Run, side: int, originals: Iterable[Original] = ()) -> Image.Image:
     """The picture of a run; below it its status, if it did not finish, and originals in a smaller size."""
     picture = run.picture()
-    parts = [_scaled(picture, side)] if picture else []
+    parts = [read_written(picture, side)] if picture else []
     if run.status != "finished":
         parts.append(_text(run.status, side, ALERT))
     elif not parts:  # the run stylized a folder
         parts.append(_text("no picture", side))
-    small = [_scaled(original.path, (side - GAP) // 3) for original in originals]
+    small = [read_written(original.path, (side - GAP) // 3) for original in originals]
     return stacked([*parts, *([_beside(small)] if small else [])], GAP // 2)
 
 
@@ -173,13 +174,6 @@ def _beside(parts: list[Image.Image]) -> Image.Image:
         row.paste(part, (left, 0))
         left += part.width + GAP // 2
     return row
-
-
-def _scaled(path: Path, side: int) -> Image.Image:
-    with Image.open(path) as image:
-        picture = image.convert("RGB")
-    picture.thumbnail((side, side), Image.Resampling.LANCZOS)
-    return picture
 
 
 def _text(text: str, width: int, ink: str = INK) -> Image.Image:

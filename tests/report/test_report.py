@@ -6,8 +6,10 @@ import json
 import re
 import shlex
 import shutil
+import struct
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable
 from html import unescape
 from html.parser import HTMLParser
@@ -320,6 +322,35 @@ def test_the_page_is_self_contained_and_escapes_what_it_is_given(
         "0/result.png",
         "1/result.png",
     }
+
+
+@pytest.mark.parametrize("kind", ["link", "eps", "bomb", "gif", "folder", "text"])
+def test_no_file_of_a_stranger_is_opened_but_a_picture_of_a_run(
+    kind: str, report: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    folder = made_up(tmp_path / "sweep", [{"seed": 1}, {"seed": 2}])
+    Image.new("RGB", (32, 24), (1, 2, 3)).save(tmp_path / "private.png")
+    for path in (folder / "0" / "result.png", folder / "0" / "inputs" / "content.jpg"):
+        path.unlink()
+        if kind == "link":
+            path.symlink_to(tmp_path / "private.png")
+        elif kind == "folder":
+            path.mkdir()
+        elif kind == "bomb":  # the header of a PNG file says 60,000 × 60,000 pixels
+            head = struct.pack(">II5B", 60_000, 60_000, 8, 2, 0, 0, 0)
+            chunk = b"IHDR" + head
+            path.write_bytes(
+                b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))
+            )
+        elif kind == "text":
+            path.write_text("no picture")
+        else:
+            Image.new("RGB", (32, 24)).save(path, format=kind.upper())
+    status, said = report(folder)
+    assert status == 0, said
+    page = Page(folder / "report.html")
+    assert page.text.count("no picture") == 1
+    assert page.html.count('id="picture-') == 1
 
 
 def test_one_failing_job_of_eight_is_marked_and_costs_nothing_else(nst: Door, photo: Path, tmp_path: Path) -> None:

@@ -1,0 +1,56 @@
+"""Reading the pictures that runs have written, also those in a stranger's folder. Without torch: reports start fast."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from PIL import Image
+
+from nst.errors import InputError
+
+MAX_PIXELS = 200_000_000
+"""A larger image (over 14,000 pixels square) is refused before it is decoded: reading it would take over 10 GB."""
+
+
+def is_written_image(path: Path) -> bool:
+    """Whether a file is one that a run writes: a PNG or JPEG image of at most MAX_PIXELS, and no link.
+
+    A run's folder may be a stranger's: its files are not opened as any other format, and no link is followed.
+    """
+    try:
+        with _open_written(path):
+            return True
+    except InputError:
+        return False
+
+
+def read_written(path: Path, side: int | None = None) -> Image.Image:
+    """A PNG or JPEG image that a run has written, in 8-bit RGB, scaled down to a longest side of `side` pixels.
+
+    Raises InputError for anything else, such as a link, and for a file that is cut short.
+    """
+    with _open_written(path) as image:
+        try:
+            picture = image.convert("RGB")
+        except (OSError, SyntaxError, ValueError) as error:
+            raise InputError(f"cannot read {path}: {error}") from None
+    if side:
+        picture.thumbnail((side, side), Image.Resampling.LANCZOS)
+    return picture
+
+
+@contextmanager
+def _open_written(path: Path) -> Iterator[Image.Image]:
+    if path.is_symlink() or not path.is_file():
+        raise InputError(f"{path}: not a file of its own")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            image = Image.open(path, formats=["PNG", "JPEG"])
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise InputError(f"cannot read {path}: {error}") from None
+    with image:
+        if image.width * image.height > MAX_PIXELS:
+            raise InputError(f"{path} has more than {MAX_PIXELS // 10**6} million pixels")
+        yield image
