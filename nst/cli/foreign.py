@@ -16,8 +16,12 @@ from nst.cli.arguments import COMMAND
 from nst.errors import InputError
 
 TARGETS = re.compile(
-    r"hydra_plugins\.hydra_\w+_(launcher|sweeper)\.\w+\.\w+|hydra\._internal\.core_plugins\.\w+\.\w+"
-    r"|optuna\.samplers\.\w+|nst\.cli\.sweeps\.Begin"
+    r"hydra\._internal\.core_plugins\.basic_(launcher\.BasicLauncher|sweeper\.BasicSweeper)"
+    r"|hydra_plugins\.hydra_joblib_launcher\.joblib_launcher\.JoblibLauncher"
+    r"|hydra_plugins\.hydra_submitit_launcher\.submitit_launcher\.(Local|Slurm)Launcher"
+    r"|hydra_plugins\.hydra_ray_launcher\.ray_(launcher\.RayLauncher|aws_launcher\.RayAWSLauncher)"
+    r"|hydra_plugins\.hydra_optuna_sweeper\.optuna_sweeper\.OptunaSweeper"
+    r"|optuna\.samplers\.\w+Sampler|nst\.cli\.sweeps\.Begin"
 )
 """The objects that Hydra may build: launchers, sweepers, and our own callback."""
 HANDLERS = ("logging.StreamHandler", "logging.NullHandler")
@@ -33,6 +37,8 @@ PLACES = {
     "hydra.sweeper.storage": None,
 }
 """Where files go; only the command line may change it."""
+JOB = "${hydra.job.num}"
+"""The default name of a job's folder, below that of its sweep."""
 SLURM = ("additional_parameters", "comment", "python", "qos", "setup", "srun_args", "stderr_to_stdout")
 RAY = ("ray", "setup_commands", "initialization_commands", "sync_up", "sync_down", "stop_cluster", "env_setup")
 """Keys of launchers that become part of a shell script, or choose where code runs."""
@@ -79,7 +85,7 @@ def refuse_foreign(config: DictConfig) -> None:
             raise InputError(f"{key}={value}: logs can only go to the terminal")
         if key.startswith("hydra.job.env_set."):
             raise InputError(f"{key}: a config cannot set the environment; set it in the shell")
-        if key == "hydra.sweep.subdir" and re.search(r"^[/~\\]|\.\.", text):
+        if key == "hydra.sweep.subdir" and re.search(r"^[/~\\]|\.\.|\$\{", text.replace(JOB, "")):
             raise InputError(f"{key}={value}: must be a folder inside the sweep's")
         if key == "hydra.output_subdir" and value is not None:
             raise InputError(f"{key}={value}: leave it null; the run's record holds the config")

@@ -70,6 +70,18 @@ ATTACKS = {
     ),
     "environment": ("hydra: {job: {env_set: {LD_PRELOAD: ./evil.so}}}", "cannot set the environment"),
     "folder": ("hydra: {mode: MULTIRUN, sweep: {subdir: ../../PWNED}}", "must be a folder inside the sweep's"),
+    "folder by way of the time": (
+        "hydra: {mode: MULTIRUN, sweep: {subdir: '${now:/}PWNED'}}",
+        "must be a folder inside the sweep's",
+    ),
+    "folder by way of the job's name": (
+        "hydra: {mode: MULTIRUN, job: {name: ../../PWNED}, sweep: {subdir: '${hydra.job.name}'}}",
+        "must be a folder inside the sweep's",
+    ),
+    "code of Hydra's own": (
+        "hydra: {callbacks: {x: {_target_: hydra._internal.core_plugins.basic_launcher.configure_log}}}",
+        "a config cannot name code",
+    ),
     "secret": ("question: ${oc.env:HOME}", "Unsupported interpolation type oc.env"),
     "yaml tag": ("question: !!python/object/apply:os.system [touch PWNED]", "not YAML"),
 }
