@@ -16,7 +16,7 @@ from nst import session, tracking
 from nst.cli.arguments import Labels, command_in, remove_empty, sweep_folder
 from nst.cli.messages import complain
 from nst.errors import FAILED, REFUSED, InputError, one_line
-from nst.files import locked, write_whole
+from nst.files import locked, refuse_links, write_whole
 from nst.record.files import read_record
 from nst.session import Session
 from nst.text import say
@@ -36,6 +36,7 @@ class Begin(Callback):
         try:
             if (folder / "record.json").exists():
                 raise InputError(f"hydra.sweep.dir={folder}: a single run is there; choose another folder")
+            refuse_links(folder)
             folder.mkdir(parents=True, exist_ok=True)
             here.locks.enter_context(locked(folder))
         except InputError as error:

@@ -105,6 +105,22 @@ def test_a_sweep_does_not_mix_with_what_a_folder_holds(nst: Door, photo: Path, t
     assert into.err.count("\n") == 1
 
 
+@pytest.mark.parametrize("name", ["multirun.yaml", "1", "wandb", "report.html"])
+def test_a_sweep_follows_no_link_in_its_folder(name: str, nst: Door, tmp_path: Path) -> None:
+    private = tmp_path / "private"
+    private.mkdir()
+    (private / "notes").write_text("mine")
+    (tmp_path / "sweep").mkdir()
+    (tmp_path / "sweep" / name).symlink_to(private / "notes" if "." in name else private)
+    asked = ("-m", "size=64", "steps=1", "seed=0,1", "tracking=none", "hydra.sweep.dir=sweep")
+    result = nst(*asked)
+    assert result.status == 2
+    assert result.err.endswith(f"{name}: a link; a run continues only in a folder that holds the files themselves\n")
+    assert (private / "notes").read_text() == "mine"
+    assert [path.name for path in private.iterdir()] == ["notes"]
+    assert [path.name for path in (tmp_path / "sweep").iterdir()] == [name]
+
+
 def test_a_job_of_a_sweep_gives_the_picture_it_gives_alone(nst: Door, tmp_path: Path) -> None:
     arguments = ("size=64", "steps=4", "tracking=none", "init=noise")
     swept = "style=swirl,waves", "style_weight=1e3,1e6", "style_layers=[conv_1],[conv_2]"
