@@ -37,11 +37,12 @@ def _sha256(file: Version) -> str:
     return hashlib.sha256(file[0].read_bytes()).hexdigest()
 
 
-def encode_csv(columns: Collection[str], rows: Iterable[Mapping[str, Any]]) -> bytes:
-    """A CSV file with those columns of the rows."""
+def encode_csv(columns: Collection[str], rows: Iterable[Mapping[str, Any]], head: bool = True) -> bytes:
+    """A CSV file with those columns of the rows; without its head, more lines of one."""
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, list(columns), extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
+    if head:
+        writer.writeheader()
     writer.writerows(rows)
     return buffer.getvalue().encode()
 

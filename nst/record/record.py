@@ -26,6 +26,9 @@ class Record:
         self.folder = folder
         self.checkpoint = folder / CHECKPOINT
         self.rows: list[dict[str, float]] = []
+        self._columns: list[str] = []
+        self._lines = b""
+        """losses.csv so far: after 10,000 rows, to encode all of them anew would take longer than a step."""
         self.shown_inputs: dict[str, Path] = {}
         """Role → the input as the run uses it, shown beside its pictures."""
         self._results: list[Path] = []
@@ -44,7 +47,11 @@ class Record:
         """Append a line to losses.csv; its columns are step, seconds and the row's `loss/…`."""
         self.rows.append(row)
         columns = ["step", "seconds", *(name for name in row if name.startswith("loss/"))]
-        write_whole(self.folder / "losses.csv", encode_csv(columns, self.rows))
+        if columns != self._columns:  # of the first row of this process
+            self._columns, self._lines = columns, encode_csv(columns, self.rows)
+        else:
+            self._lines += encode_csv(columns, [row], head=False)
+        write_whole(self.folder / "losses.csv", self._lines)
 
     def add_picture(self, step: int, picture: Tensor) -> Path:
         """Write the picture after `step` steps, (1, 3, H, W) in [0, 1], as a JPEG and return its path."""
