@@ -6,10 +6,12 @@ import sys
 from nst.backbones.networks import NETWORKS
 from nst.backbones.weights import find
 from nst.errors import REFUSED, InputError, one_line
+from nst.text import open_streams
 
 
 def main() -> None:
     """Run the command line. Ends with status REFUSED and one line if the weights cannot be had."""
+    open_streams()
     parser = argparse.ArgumentParser(prog="python -m nst.download", description=__doc__)
     parser.add_argument("backbone", nargs="+", help=f"one of {', '.join(NETWORKS)}")
     try:

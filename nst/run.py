@@ -24,6 +24,7 @@ from nst.cli.previous import PreviousRun
 from nst.errors import DIVERGED, REFUSED, STOPPED, Diverged, InputError, Stopped, one_line
 from nst.files import write_whole
 from nst.session import Session
+from nst.text import open_streams
 
 ERROR_LOG = "error.log"
 """The traceback of a job that broke, in its folder."""
@@ -35,6 +36,7 @@ schema.register()
 
 def main() -> None:
     """The console script `nst`."""
+    open_streams()
     status = 0
     full_error = os.environ.get(FULL_ERROR)
     terminated = signal.signal(signal.SIGTERM, _stop)

@@ -1,5 +1,8 @@
 """Printing lines, and writing numbers for people."""
 
+import io
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -15,6 +18,16 @@ def silent() -> Iterator[None]:
         yield
     finally:
         _silent.reset(token)
+
+
+def open_streams() -> None:
+    """Let the standard streams take every text: one that is closed, and characters that it does not have."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - open until the process ends
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def say(line: str) -> None:

@@ -13,10 +13,12 @@ from nst.report.page import render
 from nst.report.publish import publish
 from nst.report.sweep import read
 from nst.report.watch import watch
+from nst.text import open_streams, say
 
 
 def main() -> None:
     """Run the command line. Ends with status REFUSED and a one-line message if a folder cannot be reported on."""
+    open_streams()
     parser = argparse.ArgumentParser(prog="python -m nst.report", description=__doc__)
     parser.add_argument("folder", type=Path, nargs="+", help="the folder of a sweep, of a run, or of single runs")
     parser.add_argument("--title", help="the title of the page, in place of the experiment's")
@@ -33,7 +35,7 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(STOPPED + signal.SIGINT)
     for name, path in files.items():
-        print(f"{name:8} {os.path.relpath(path)}")
+        say(f"{name:8} {os.path.relpath(path)}")
 
 
 def _report(asked: argparse.Namespace) -> dict[str, Path]:

@@ -56,6 +56,8 @@ class WandbTracker(Tracker):
 
         self._wandb = wandb
         self._options, self._described = options, run
+        if not os.environ.get("WANDB_MODE"):  # wandb refuses an empty one
+            os.environ.pop("WANDB_MODE", None)
         mode = os.environ.get("WANDB_MODE") or options.mode.value
         modes = [each.value for each in WandbMode]
         if mode not in modes:

@@ -2,6 +2,7 @@
 
 import io
 import os
+import shlex
 import struct
 import subprocess
 import sys
@@ -359,3 +360,28 @@ def test_any_value_is_composed_or_refused_in_one_line(nst: Door, key: str, value
     assert "Traceback" not in result.err
     if result.status == 2:
         assert result.err.count("\n") == 1, result.err
+
+
+@pytest.mark.parametrize("module", ["nst.run", "nst.report", "nst.download"])
+def test_a_terminal_without_our_characters_and_a_closed_one(module: str, nst: Door, tmp_path: Path) -> None:
+    (tmp_path / "ü…").mkdir()
+    asked = {"nst.run": ["--help", "all"], "nst.report": ["ü…"], "nst.download": ["slim…"]}[module]
+    ascii_only = os.environ | {"PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "-m", module, *asked]
+    done = subprocess.run(command, capture_output=True, text=True, env=ascii_only, check=False)
+    assert "Traceback" not in done.stderr
+    assert done.returncode == (0 if module == "nst.run" else 2)
+    assert "\\u2026" in done.stdout + done.stderr
+
+
+def test_nobody_listens(tmp_path: Path) -> None:
+    command = shlex.join([sys.executable, "-m", "nst.run", *SMALL, "hydra.run.dir=alone"])
+    done = subprocess.run(f"{command} >&- 2>&-", shell=True, check=False)
+    assert done.returncode == 0
+    assert (tmp_path / "alone" / "result.png").exists()
+
+
+def test_an_empty_wandb_mode_is_none(nst: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "")
+    monkeypatch.setenv("WANDB_API_KEY", "")
+    assert nst("size=64", "steps=1", "tracking.mode=offline").status == 0
