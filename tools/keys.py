@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from nst import modes, schema
-from nst.cli.help import entry, options
+from nst.cli.help import entry, groups, purposes
 from nst.schema import Key
 
 PAGE = Path(__file__).parents[1] / "docs" / "keys.md"
@@ -23,8 +23,6 @@ command composes. A key of an option, such as `optimizer.beta1` of `optimizer=ad
 
 def page() -> str:
     """The text of docs/keys.md."""
-    groups = [(path.name, ", ".join(options(path))) for path in sorted(schema.CONF.iterdir()) if path.is_dir()]
-    purposes = [(mode.name, mode.meaning) for mode in modes.all_modes().values()]
     keys, workshop = list[tuple[str, ...]](), list[tuple[str, ...]]()
     for key in schema.all_keys():
         first, _, inside = key.name.partition(".")
@@ -33,8 +31,8 @@ def page() -> str:
         elif first not in modes.all_modes():
             keys.append((*entry(key), _users(key)))
     tables = {
-        "Groups": _table(("group", "options"), groups),
-        "Modes": _table(("mode", "what it does"), purposes),
+        "Groups": _table(("group", "options"), groups()),
+        "Modes": _table(("mode", "what it does"), purposes()),
         "Keys": _table(("key and default", "meaning", "modes"), keys),
         "Keys of the workshop": WORKSHOP_HEAD + _table(("key and default", "meaning"), workshop),
     }

@@ -4,7 +4,6 @@ import textwrap
 from collections.abc import Iterable
 from dataclasses import is_dataclass
 from enum import Enum
-from pathlib import Path
 
 from omegaconf import MISSING
 
@@ -38,24 +37,30 @@ def text(mode: str | None = None, whole: bool = False) -> str:
     usage = USAGE.format(nst=to_type([]))
     if not mode and not whole:
         entries = {key.name: entry(key) for key in schema.all_keys()}
-        choices = [(f"{group}=", f"one of {', '.join(options(schema.CONF / group))}") for group in MOST_CHOSEN]
+        listed = dict(groups())
+        choices = [(f"{group}=", f"one of {listed[group]}") for group in MOST_CHOSEN]
         used = [entries[name] for name in MOST_USED]
         return "\n".join([usage, "Most used", *_lines([*used, *choices]), "", MORE])
     chosen = modes.get(mode) if mode else None
-    groups = [(group.name, ", ".join(options(group))) for group in sorted(schema.CONF.iterdir()) if group.is_dir()]
-    purposes = [(each.name, each.meaning) for each in modes.all_modes().values()]
     keys = [key for key in schema.all_keys(chosen or modes.get("transfer")) if not chosen or chosen.uses(key.name)]
     heading = f"Keys of mode={mode}" if mode else "Keys"
     parts = {
-        "Groups": groups,
-        "Modes": purposes,
+        "Groups": groups(),
+        "Modes": purposes(),
         f"{heading}, with their defaults before a group sets them": map(entry, keys),
     }
     return "\n".join([usage, MORE, *("\n".join([title, *_lines(entries), ""]) for title, entries in parts.items())])
 
 
-def options(group: Path) -> list[str]:
-    return sorted(option.stem for option in group.glob("*.yaml"))
+def groups() -> list[tuple[str, str]]:
+    """The config groups, each with its options."""
+    folders = sorted(path for path in schema.CONF.iterdir() if path.is_dir())
+    return [(each.name, ", ".join(sorted(option.stem for option in each.glob("*.yaml")))) for each in folders]
+
+
+def purposes() -> list[tuple[str, str]]:
+    """The modes, each with what it does."""
+    return [(mode.name, mode.meaning) for mode in modes.all_modes().values()]
 
 
 def entry(key: Key) -> tuple[str, str]:
