@@ -64,7 +64,7 @@ def _way(run: Run) -> list[Original]:
     steps = [path for path in sorted((run.folder / "progress").glob("step_*.jpg")) if is_written_image(path)]
     shown = steps[:: -(-len(steps) // FRAMES) or 1]
     frames = [Original("progress", path, f"step {int(path.stem.removeprefix('step_'))}") for path in shown]
-    result = run.picture()
+    result = run.picture
     return [*frames, *([Original("result", result, "result")] if result else [])] if len(frames) > 1 else []
 
 

@@ -69,6 +69,7 @@ class Run:
         words = value if isinstance(value, list) else str("" if value is None else value).strip("[]").split(",")
         return ", ".join(str(word).strip(" '\"") for word in words)
 
+    @cached_property
     def picture(self) -> Path | None:
         """result.png, if there is one that can be shown."""
         path = self.folder / "result.png"

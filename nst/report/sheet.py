@@ -118,7 +118,7 @@ def _corner(sweep: Sweep) -> Image.Image:
 
 def _result(run: Run, side: int, originals: Iterable[Original] = ()) -> Image.Image:
     """The picture of a run; below it its status, if it did not finish, and originals in a smaller size."""
-    picture = run.picture()
+    picture = run.picture
     parts = [read_written(picture, side)] if picture else []
     if run.status != "finished":
         parts.append(_text(run.status, side, ALERT))

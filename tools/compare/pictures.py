@@ -52,7 +52,7 @@ def gather(paths: Iterable[Path], content: Path | None, style: Path | None) -> t
         runs = read(path).runs
         for run in runs:
             name = path.name if len(runs) == 1 else f"{path.name}/{run.folder.name}"
-            picture, made_of = run.picture(), run.record["inputs"]
+            picture, made_of = run.picture, run.record["inputs"]
             contents, styles = ([Path(file["path"]) for file in made_of.get(role, [])] for role in ("content", "style"))
             if not styles and style:
                 styles = [style]
