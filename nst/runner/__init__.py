@@ -63,8 +63,8 @@ def execute(request: Request, session: Session) -> dict[str, Any]:
 def _settled(request: Request) -> Iterator[Request]:
     """Lock the folder; if its name is the time and another run has it, one of that name with the next free number."""
     folder = request.folder
-    with ExitStack() as stack:
-        for number in count(2):
+    for number in count(2):
+        with ExitStack() as stack:
             try:
                 stack.enter_context(locked(folder))
                 taken = request.named_by_time and bool(read_record(folder))
@@ -73,10 +73,10 @@ def _settled(request: Request) -> Iterator[Request]:
                     raise
                 taken = True
             if not taken:
-                break
-            folder = request.folder.with_name(f"{request.folder.name}-{number}")
-            folder.mkdir(exist_ok=True)
-        yield replace(request, folder=folder)
+                yield replace(request, folder=folder)
+                return
+        folder = request.folder.with_name(f"{request.folder.name}-{number}")
+        folder.mkdir(exist_ok=True)
 
 
 def _hardware(request: Request) -> Hardware:
