@@ -124,18 +124,23 @@ def photo(tmp_path: Path) -> Path:
     return path
 
 
+def random_features(model: str, depth: int | None = None, bias: float = 0.0) -> dict[str, torch.Tensor]:
+    """Random weights of the first `depth` layers of a torchvision model. bias: the standard deviation of the biases."""
+    torch.manual_seed(0)
+    with torch.device("meta"):
+        features = getattr(torchvision.models, model)().features[:depth]
+    for module in features.to_empty(device="cpu").modules():
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(module.weight)
+            torch.nn.init.normal_(module.bias, std=bias)  # type: ignore[arg-type]
+    return {f"features.{name}": value for name, value in features.state_dict().items()}
+
+
 @pytest.fixture
 def teacher(tmp_path: Path) -> Path:
     """A weights file of a VGG-19 of random weights that stops at relu2_1."""
-    torch.manual_seed(0)
-    with torch.device("meta"):
-        features = torchvision.models.vgg19().features[:6]
-    for module in features.to_empty(device="cpu"):
-        if isinstance(module, torch.nn.Conv2d):
-            torch.nn.init.kaiming_normal_(module.weight)
-            module.bias = torch.nn.Parameter(0.1 * torch.randn(module.out_channels))
     path = tmp_path / "vgg.safetensors"
-    save_file({f"features.{name}": value for name, value in features.state_dict().items()}, path)
+    save_file(random_features("vgg19", 6, bias=0.1), path)
     return path
 
 

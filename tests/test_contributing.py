@@ -12,12 +12,11 @@ from typing import Any
 
 import pytest
 import torch
-import torchvision
 import yaml
 
 from nst import modes
 from nst.cli import arguments
-from tests.conftest import ROOT, Door
+from tests.conftest import ROOT, Door, random_features
 
 GUIDE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"^```(python|yaml|sh)\n(.*?)^```\n", re.MULTILINE | re.DOTALL)
@@ -38,18 +37,6 @@ def write(folder: Path, block: str) -> Path:
     path.parent.mkdir(exist_ok=True)
     path.write_text(text, encoding="utf-8")
     return path
-
-
-def write_alexnet(path: Path) -> None:
-    """Random weights of the convolutions of torchvision's AlexNet."""
-    torch.manual_seed(0)
-    with torch.device("meta"):
-        features = torchvision.models.alexnet().features
-    for module in features.to_empty(device="cpu"):
-        if isinstance(module, torch.nn.Conv2d):
-            torch.nn.init.kaiming_normal_(module.weight)
-            torch.nn.init.zeros_(module.bias)  # type: ignore[arg-type]
-    torch.save({f"features.{name}": value for name, value in features.state_dict().items()}, path)
 
 
 def test_the_guide_has_an_example_of_each_kind() -> None:
@@ -77,7 +64,7 @@ def test_the_examples_run_together(tmp_path: Path) -> None:
     blocks = [block for example in EXAMPLES.values() for block in example]
     written = [write(copy, text) for language, text in blocks if language != "sh"]
     commands = [shlex.split(text)[3:] for language, text in blocks if language == "sh"]
-    write_alexnet(tmp_path / "alexnet.pth")
+    torch.save(random_features("alexnet"), tmp_path / "alexnet.pth")
     # one process for all: importing torch takes most of the time
     asked = [
         [*words, *([] if "tracking=jsonl" in words else ["tracking=none"]), f"hydra.run.dir=run{place}"]

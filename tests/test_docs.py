@@ -22,7 +22,7 @@ from nst import api, download, run
 from nst.compose import configured
 from nst.config import Config
 from nst.report import __main__ as report
-from tests.conftest import ROOT, exit_status
+from tests.conftest import ROOT, exit_status, random_features
 from tools import keys
 
 PAGES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")))
@@ -92,17 +92,10 @@ def official_weights(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Random weights where the downloaded ones are kept, and vgg19.pth."""
     hub = Path(torch.hub.get_dir()) / "checkpoints"
     hub.mkdir(parents=True)
-    torch.manual_seed(0)
     for name, depth in (("vgg19", 29), ("vgg16", 1), ("squeezenet1_0", None)):
-        with torch.device("meta"):
-            features = getattr(torchvision.models, name)().features[:depth]
-        for module in features.to_empty(device="cpu").modules():
-            if isinstance(module, torch.nn.Conv2d):
-                torch.nn.init.kaiming_normal_(module.weight)
-                torch.nn.init.zeros_(module.bias)  # type: ignore[arg-type]
         url = torchvision.models.get_model_weights(name).DEFAULT.url
         official = hub / url.rsplit("/", 1)[-1]
-        torch.save({f"features.{key}": value for key, value in features.state_dict().items()}, official)
+        torch.save(random_features(name, depth), official)
         if name == "vgg19":
             (desk / "vgg19.pth").symlink_to(official)
     published = re.compile(r"-([0-9a-f]{8})\.")

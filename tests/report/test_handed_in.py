@@ -7,6 +7,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -140,14 +141,23 @@ def test_on_paper_nothing_is_cut_and_nothing_is_there_to_click(weights: Path, re
             assert edge.getextrema() == (255, 255)
 
 
+@contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    """The address of the page of a watched folder."""
+    with server([folder]) as running:
+        thread = threading.Thread(target=running.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{running.server_port}"
+        finally:
+            running.shutdown()
+            thread.join()
+
+
 @pytest.fixture
 def watched(weights: Path) -> Iterator[tuple[Path, str]]:
-    with server([weights]) as serving:
-        thread = threading.Thread(target=serving.serve_forever)
-        thread.start()
-        yield weights, f"http://127.0.0.1:{serving.server_port}"
-        serving.shutdown()
-        thread.join()
+    with serving(weights) as address:
+        yield weights, address
 
 
 def fetch(address: str, **headers: str) -> str:
@@ -181,9 +191,5 @@ def test_watching_answers_only_this_machine(watched: tuple[Path, str]) -> None:
 
 def test_watching_begins_before_the_first_run(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with server([tmp_path / "empty"]) as serving:
-        thread = threading.Thread(target=serving.serve_forever)
-        thread.start()
-        assert "Waiting for the first run" in fetch(f"http://127.0.0.1:{serving.server_port}/")
-        serving.shutdown()
-        thread.join()
+    with serving(tmp_path / "empty") as address:
+        assert "Waiting for the first run" in fetch(address + "/")
