@@ -45,7 +45,7 @@ COLUMNS = (
     metric("peak_memory_mb"),
 )
 """The columns behind those of the swept keys, of the status and of the losses, which differ between sweeps."""
-PICTURE = Column("picture", Run.picture)
+PICTURE = Column("picture", lambda run: run.picture)
 FOLDER = Column("folder", lambda run: run.folder.name)
 ERROR = Column("error", lambda run: run.error)
 
