@@ -21,6 +21,7 @@ from PIL import Image
 from nst.errors import InputError
 from nst.images import files as imagefile
 from tests.conftest import SMALL, Door
+from tests.processes import Command
 
 REFUSED = [
     ("styl_weight=1", "did you mean 'style_weight'?"),
@@ -304,17 +305,19 @@ def test_an_output_folder_that_is_a_file(nst: Door, tmp_path: Path) -> None:
     refused(nst, tmp_path, "cannot write to", *SMALL, "hydra.run.dir=taken/run")
 
 
+def fill_the_disk() -> None:
+    """No file of this process can be longer than a few rows."""
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))
+
+
 def test_a_full_disk_leaves_no_half_files(tmp_path: Path) -> None:
-    resource = pytest.importorskip("resource", reason="Windows has no limits of a process")
-    command = [sys.executable, "-m", "nst.run", *SMALL, "steps=400", "hydra.run.dir=run"]
-
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))
-
-    done = subprocess.run(command, preexec_fn=limit, capture_output=True, text=True, check=False)
-    assert done.returncode == 2, done.stdout + done.stderr
-    assert "cannot write" in done.stderr
-    assert "Traceback" not in done.stderr
+    pytest.importorskip("resource", reason="Windows has no limits of a process")
+    done = Command(*SMALL, "steps=400", "hydra.run.dir=run", before=fill_the_disk).end()
+    assert done.status == 2, done.said
+    assert "cannot write" in done.err
+    assert "Traceback" not in done.err
     assert not list(tmp_path.rglob("*.part"))
 
 

@@ -1,8 +1,6 @@
 """Nothing that a user is handed runs code or writes outside the run's folder: each test has an attack in it."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +11,7 @@ from PIL.PngImagePlugin import PngInfo
 from tests.cli.test_bad_input import Malice
 from tests.cli.test_sweeps import stop_at
 from tests.conftest import SMALL, Door
+from tests.processes import Command
 
 
 @pytest.fixture(autouse=True)
@@ -115,10 +114,8 @@ def test_a_config_that_only_a_launcher_s_process_composes(tmp_path: Path, monkey
     theirs("secret", "question: ${oc.env:NST_SECRET}")
     log = "hydra: {job_logging: {handlers: {x: {class: logging.FileHandler, filename: PWNED}}, root: {handlers: [x]}}}"
     theirs("log", log)
-    command = [sys.executable, "-m", "nst.run", "-m", "--config-dir=theirs", "experiment=secret,log", *SMALL]
-    command += ["steps=1", "hydra/launcher=joblib", "hydra.sweep.dir=sweep"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode != 0
+    asked = ["-m", "--config-dir=theirs", "experiment=secret,log", *SMALL, "steps=1"]
+    assert Command(*asked, "hydra/launcher=joblib", "hydra.sweep.dir=sweep").end().status != 0
     assert not [path for path in tmp_path.rglob("*.json") if "hunter2" in path.read_text()]
 
 

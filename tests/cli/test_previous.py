@@ -5,7 +5,6 @@ import os
 import random
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from contextlib import ExitStack
@@ -19,8 +18,10 @@ from PIL.PngImagePlugin import PngInfo
 
 from nst import run
 from nst.files import locked
+from nst.record.record import Record
 from tests.cli.test_sweeps import stop_at
 from tests.conftest import SMALL, Door, exit_status, pixels
+from tests.processes import Command
 
 KILLS = int(os.environ.get("NST_KILLS", "2"))
 """How often a run is killed before it may end; `make soak` asks for more."""
@@ -176,10 +177,6 @@ def test_a_picture_without_a_record_is_not_made_again(text: str | None, said: st
     assert [path.name for path in tmp_path.iterdir()] == ["it.png"]
 
 
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "nst.run", *arguments]
-
-
 def test_a_run_that_is_killed_at_any_moment_goes_on_to_the_same_picture(nst: Door, tmp_path: Path) -> None:
     asked = [*SMALL, "init=noise", "scales=2", f"steps={100 * KILLS + 100}"]
     asked += ["tracking.loss_every=3", "tracking.image_every=9"]
@@ -190,40 +187,36 @@ def test_a_run_that_is_killed_at_any_moment_goes_on_to_the_same_picture(nst: Doo
     folder, kills = tmp_path / "killed", 0
     while kills < KILLS:
         begun = (folder / "record.json").exists()
-        process = subprocess.Popen(
-            command(*(["resume=killed"] if begun else asked)),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        process = Command(*(["resume=killed"] if begun else asked))
         before = (folder / "losses.csv").stat().st_mtime_ns if (folder / "losses.csv").exists() else 0
-        while process.poll() is None:
+        while process.status is None:
             if (folder / "losses.csv").exists() and (folder / "losses.csv").stat().st_mtime_ns != before:
                 break
             time.sleep(0.01)
         time.sleep(drawn.uniform(0, 0.3))
-        process.kill()
-        output = process.communicate()[0]
-        assert process.returncode == -signal.SIGKILL, output
+        process.send(signal.SIGKILL)
+        assert process.end().status == -signal.SIGKILL, process.said
         json.loads((folder / "record.json").read_text())
         kills += 1
         for path in folder.glob("progress/*.jpg"):
             pixels(path)
-    done = subprocess.run(command("resume=killed"), capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = Command("resume=killed").end()
+    assert done.status == 0, done.said
     assert np.array_equal(pixels(folder / "result.png"), pixels(tmp_path / "whole" / "result.png"))
     rows, expected = ((tmp_path / name / "losses.csv").read_text().splitlines() for name in ("killed", "whole"))
     assert [row.split(",")[0] for row in rows] == [row.split(",")[0] for row in expected]
     assert not list(folder.rglob("*.part"))
 
 
+def die_after_the_last_step() -> None:
+    Record.add_results = lambda *given: os._exit(9)  # type: ignore[method-assign]
+
+
 def test_a_run_that_was_killed_after_its_last_step_writes_its_files(nst: Door) -> None:
     asked = [*SMALL, "init=noise"]
     assert nst(*asked, "hydra.run.dir=whole").status == 0
-    dies = "import os, sys; from nst.record.record import Record; Record.add_results = lambda *given: os._exit(9)"
-    run = f"{dies}; from nst.run import main; sys.argv[0] = 'nst'; main()"
-    killed = subprocess.run([sys.executable, "-c", run, *asked, "hydra.run.dir=killed"], capture_output=True, text=True)
-    assert killed.returncode == 9, killed.stderr
+    killed = Command(*asked, "hydra.run.dir=killed", before=die_after_the_last_step).end()
+    assert killed.status == 9, killed.said
     assert not Path("killed/result.png").exists()
     done = nst("resume=killed", "hydra.run.dir=killed")
     assert done.status == 0, done.err
@@ -251,17 +244,16 @@ def test_runs_that_begin_in_the_same_second_have_folders_of_their_own(
 
 def test_a_sweep_that_is_told_to_stop_saves_and_goes_on(tmp_path: Path) -> None:
     asked = ["-m", *SMALL, "steps=100000", "seed=0,1", "hydra.sweep.dir=sweep"]
-    process = subprocess.Popen(command(*asked), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process = Command(*asked)
     while not (tmp_path / "sweep" / "0" / "losses.csv").exists():
-        assert process.poll() is None
+        assert process.status is None
         time.sleep(0.05)
-    second = subprocess.run(command(*asked), capture_output=True, text=True, check=False)
-    assert second.returncode == 2
-    assert "another process is working there" in second.stderr
-    process.send_signal(signal.SIGTERM)
-    output = process.communicate(timeout=60)[0]
-    assert process.returncode == 128 + signal.SIGTERM, output
-    assert "Traceback" not in output
+    second = Command(*asked).end()
+    assert second.status == 2
+    assert "another process is working there" in second.err
+    process.send(signal.SIGTERM)
+    assert process.end(60).status == 128 + signal.SIGTERM, process.said
+    assert "Traceback" not in process.said
     assert json.loads((tmp_path / "sweep" / "0" / "record.json").read_text())["status"] == "interrupted"
     assert (tmp_path / "sweep" / "0" / "checkpoint.ckpt").exists()
     assert not (tmp_path / "sweep" / "1").exists()

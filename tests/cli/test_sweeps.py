@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +11,7 @@ from nst.engine.task import Task
 from nst.losses.terms import Style
 from nst.modes.pixels.task import Pixels
 from tests.conftest import Door, pixels
+from tests.processes import Command
 from tests.tracking.test_wandb import TRACKED, group
 
 LAUNCHERS = {
@@ -36,9 +35,8 @@ def test_a_sweep_goes_on_and_ends_the_same_under_every_launcher(
     assert json.loads((sweep / "0" / "record.json").read_text())["status"] == "interrupted"
     assert not (sweep / "2").exists()
 
-    command = [sys.executable, "-m", "nst.run", *asked, *LAUNCHERS[plugin]]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=200)
-    assert done.returncode == 2, done.stdout + done.stderr
+    done = Command(*asked, *LAUNCHERS[plugin]).end(200)
+    assert done.status == 2, done.said
     assert np.array_equal(pixels(sweep / "0" / "result.png"), whole.pixels())
     rows = (sweep / "0" / "losses.csv").read_text().splitlines()[1:]
     assert [row.split(",")[0] for row in rows] == ["0", "2", "4", "6"]
@@ -239,9 +237,8 @@ def test_a_job_that_breaks_costs_no_other_and_keeps_its_own_traceback(
 def test_a_job_that_diverges_costs_no_other_under_a_launcher(tmp_path: Path) -> None:
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="joblib is not installed")
     asked = ["-m", "size=64", "steps=2", "tracking=none", "optimizer=adam", "optimizer.lr=1e30,0.02"]
-    command = [sys.executable, "-m", "nst.run", *asked, "hydra.sweep.dir=sweep", *LAUNCHERS["hydra_joblib_launcher"]]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 1, done.stdout + done.stderr
+    done = Command(*asked, "hydra.sweep.dir=sweep", *LAUNCHERS["hydra_joblib_launcher"]).end()
+    assert done.status == 1, done.said
     records = [json.loads((tmp_path / "sweep" / str(job) / "record.json").read_text()) for job in range(2)]
     assert [record["status"] for record in records] == ["diverged", "finished"]
-    assert "the pixels have left all bounds" in done.stderr
+    assert "the pixels have left all bounds" in done.err

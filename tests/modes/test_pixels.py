@@ -1,12 +1,11 @@
 """Whole runs through the door: the picture, the record, and what happens when one is stopped."""
 
-import contextlib
 import json
 import os
 import re
+import select
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -24,6 +23,7 @@ from nst.images.files import load
 from nst.images.samples import find
 from tests.cli.test_sweeps import stop_at
 from tests.conftest import SHARED, SMALL, Door, pixels
+from tests.processes import Command
 
 
 def likeness(image: np.ndarray[Any, Any], pixels: np.ndarray[Any, Any]) -> float:
@@ -284,15 +284,13 @@ def test_a_signal_closes_the_record_and_the_run_goes_on_from_there(
     sent: signal.Signals, nst: Door, tmp_path: Path
 ) -> None:
     small = (*SMALL, "init=noise")
-    command = [sys.executable, "-m", "nst.run", *small, "steps=100000", "hydra.run.dir=stopped"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process = Command(*small, "steps=100000", "hydra.run.dir=stopped")
     while not (tmp_path / "stopped" / "losses.csv").exists():
-        assert process.poll() is None
+        assert process.status is None
         time.sleep(0.05)
-    process.send_signal(sent)
-    output = process.communicate(timeout=60)[0]
-    assert process.returncode == 128 + sent, output
-    assert "Traceback" not in output
+    process.send(sent)
+    assert process.end(60).status == 128 + sent, process.said
+    assert "Traceback" not in process.said
     record = json.loads((tmp_path / "stopped" / "record.json").read_text())
     assert record["status"] == "interrupted"
     assert (tmp_path / "stopped" / "result.png").exists()
@@ -310,20 +308,17 @@ def test_a_terminal_shows_a_bar_with_losses_pace_and_time_left() -> None:
     pty, termios = pytest.importorskip("pty"), pytest.importorskip("termios")
     terminal, end = pty.openpty()
     termios.tcsetwinsize(end, (40, 160)) if hasattr(termios, "tcsetwinsize") else pytest.skip("Python 3.10")
-    command = [sys.executable, "-m", "nst.run", *SMALL, "steps=200", "hydra.run.dir=run"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=end, text=True)
-    os.close(end)
+    process = Command(*SMALL, "steps=200", "hydra.run.dir=run", terminal=os.ttyname(end))
     shown = b""
-    with contextlib.suppress(OSError):  # how Linux says that the other end was closed
-        while data := os.read(terminal, 1024):
-            shown += data
-    assert process.wait() == 0
+    while process.status is None:
+        if select.select([terminal], [], [], 0.1)[0]:
+            shown += os.read(terminal, 1024)
+    assert process.end().status == 0
     assert re.search(
         r"/200 steps, \d\d:\d\d left, total \S+  content \S+  style \S+  tv \S+  \S+ s/step", shown.decode()
     )
-    assert process.stdout is not None
-    assert "step 0/" not in process.stdout.read()  # the lines are for where there is no terminal
-    process.stdout.close()
+    assert "step 0/" not in process.out  # the lines are for where there is no terminal
+    os.close(end)
     os.close(terminal)
 
 
@@ -342,15 +337,17 @@ def test_a_sweep_of_refused_jobs_leaves_nothing(nst: Door, tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == []
 
 
+def hide_wandb() -> None:
+    assert "wandb" not in sys.modules
+    sys.modules["wandb"] = None  # type: ignore[assignment]
+
+
 def test_it_runs_without_wandb_installed(tmp_path: Path) -> None:
-    code = "import sys; sys.modules['wandb'] = None; from nst.run import main; main()"
-    command = [sys.executable, "-c", code, *SMALL, "steps=1", "hydra.run.dir=run"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    command[-1] = "hydra.run.dir=refused"
-    refused = subprocess.run([*command, "tracking=wandb"], capture_output=True, text=True, check=False)
-    assert refused.returncode == 2
-    assert "tracking=none" in refused.stderr
+    done = Command(*SMALL, "steps=1", "hydra.run.dir=run", before=hide_wandb).end()
+    assert done.status == 0, done.said
+    refused = Command(*SMALL, "tracking=wandb", "hydra.run.dir=refused", before=hide_wandb).end()
+    assert refused.status == 2
+    assert "tracking=none" in refused.err
     assert not (tmp_path / "refused").exists()
 
 

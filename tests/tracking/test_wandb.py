@@ -12,6 +12,7 @@ from nst.session import Session
 from nst.tracking import TrackedRun
 from nst.tracking.wandb import Wandb, WandbMode, WandbTracker
 from tests.conftest import SMALL, Door
+from tests.processes import Command
 
 TRACKED = [argument for argument in SMALL if argument != "tracking=none"]
 WANDB = str(Path(sys.executable).with_name("wandb"))
@@ -110,10 +111,9 @@ def test_a_server_without_a_route_is_given_up_once_and_the_key_stays_here(
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("WANDB_API_KEY", key)
     # a process of its own, as W&B's service keeps the settings that it was started with
-    command = [sys.executable, "-m", "nst.run", "-m", *TRACKED, "steps=1", "seed=0,1", "hydra.sweep.dir=sweep"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    said = done.stdout + done.stderr
-    assert done.returncode == 0, said
+    done = Command("-m", *TRACKED, "steps=1", "seed=0,1", "hydra.sweep.dir=sweep").end()
+    said = done.said
+    assert done.status == 0, said
     assert said.count("W&B could not be reached") == 1
     records = [json.loads(path.read_text()) for path in tmp_path.glob("sweep/*/record.json")]
     assert [record["tracker"]["mode"] for record in records] == ["offline", "offline"]
