@@ -1,4 +1,4 @@
-"""`nst ARGUMENTS` in processes of their own, without the seconds that each would take to import torch and Lightning.
+"""Commands in processes of their own, without the seconds that each would take to import torch and Lightning.
 
 They are forked from one that has imported them.
 """
@@ -9,15 +9,18 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from importlib import import_module
 from multiprocessing import get_context
 from pathlib import Path
 
-from nst import run
+from tests.conftest import exit_status
 
 FORKS = get_context("forkserver") if hasattr(os, "fork") else get_context()
 if hasattr(os, "fork"):
-    FORKS.set_forkserver_preload(["nst.modes.pixels.build", "nst.modes.train.build", "nst.report", "nst.runner"])
+    FORKS.set_forkserver_preload(
+        ["nst.modes.pixels.build", "nst.modes.train.build", "nst.report", "nst.runner", __name__]
+    )
 
 
 def _nothing() -> None:
@@ -27,15 +30,24 @@ def _nothing() -> None:
 class Command:
     """`nst ARGUMENTS` at work in the current folder, with the current environment.
 
-    before: a function of a module that the process calls first. terminal: a path that stderr goes to.
+    module: another one, whose `main` is the command. before: a function that can be imported, which the process calls
+    first. terminal: a path that stderr goes to.
     """
 
-    def __init__(self, *arguments: str, before: Callable[[], None] = _nothing, terminal: str | None = None) -> None:
+    def __init__(
+        self,
+        *arguments: str,
+        module: str = "nst.run",
+        before: Callable[[], None] = _nothing,
+        terminal: str | None = None,
+    ) -> None:
         folder = Path.cwd()
         beside = Path(tempfile.mkdtemp(prefix=f"{folder.name}-said-", dir=folder.parent))
         self._out, self._err = beside / "out", beside / "err"
         places = [str(self._out), terminal or str(self._err)]
-        self._process = FORKS.Process(target=_main, args=(arguments, str(folder), {**os.environ}, places, before))
+        self._process = FORKS.Process(
+            target=_main, args=([module, *arguments], str(folder), {**os.environ}, places, before)
+        )
         self._process.start()
         self._ended: int | None = None
 
@@ -74,7 +86,7 @@ class Command:
 
 
 def _main(
-    arguments: Sequence[str], folder: str, environment: Mapping[str, str], places: list[str], before: Callable[[], None]
+    command: list[str], folder: str, environment: Mapping[str, str], places: list[str], before: Callable[[], None]
 ) -> None:
     os.chdir(folder)
     os.environ.clear()
@@ -83,13 +95,10 @@ def _main(
         os.dup2(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
     sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", buffering=1, closefd=False)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    sys.argv = ["nst", *arguments]
+    sys.argv = ["nst", *command[1:]]
     before()
-    try:
-        run.main()
-    except SystemExit as ended:
-        status = int(ended.code or 0)
-        threading._shutdown()
-        atexit._run_exitfuncs()  # such as that of W&B's service; multiprocessing would not call them
-        sys.stdout.flush()
-        os._exit(status)
+    status = exit_status(import_module(command[0]).main)
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()  # such as that of W&B's service; multiprocessing would not call them
+    sys.stdout.flush()
+    os._exit(status)

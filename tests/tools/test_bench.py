@@ -4,24 +4,50 @@ import csv
 import json
 import math
 import re
+import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
+from nst.errors import InputError
 from tests.conftest import exit_status
+from tests.processes import Command
+from tools.bench import processes, stages
 from tools.bench.__main__ import main
 from tools.bench.descents import OPTIMIZERS, descend, slim_objective
 from tools.bench.tables import descents
+
+
+def forked(command: list[str], env: Mapping[str, str], **_: Any) -> subprocess.CompletedProcess[str]:
+    """As subprocess.run, for `python -m MODULE ARGUMENTS`, without the seconds that the imports take."""
+    module, *arguments = command[2:]
+    with pytest.MonkeyPatch.context() as patched:
+        for name, value in env.items():
+            patched.setenv(name, value)
+        done = Command(*arguments, module=module).end()
+    return subprocess.CompletedProcess(command, done.status or 0, done.out, done.err)
+
+
+def test_a_process_is_timed_and_one_that_fails_is_told() -> None:
+    printed, seconds = processes.python("-c", "import time; time.sleep(0.1); print(1)")
+    assert printed == "1\n"
+    assert seconds > 0.1
+    with pytest.raises(InputError, match="exit status 1: it is broken"):
+        processes.python("-c", "import sys; sys.exit('it is broken')")
 
 
 @pytest.fixture
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     """Runs `python -m tools.bench ARGUMENTS` in an empty folder and returns its exit status."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(processes, "subprocess", SimpleNamespace(run=forked))
+    monkeypatch.setattr(stages, "JOBS", 4)
+    monkeypatch.setattr(stages, "START", 64)
 
     def run(*arguments: str) -> int:
         few = ("--repeats", "1", "--seconds", "0.01", "--device", "cpu")

@@ -19,6 +19,8 @@ CHUNKS = 4
 """Parts of a timed run, with as many steps each. The first one is a warm-up."""
 DESCENT = 384
 """Pixels a side of the image on which optimizers are compared."""
+START = 384
+"""Pixels a side of the run whose start is timed: the default."""
 JOBS = 6
 """Jobs of the timed sweep."""
 
@@ -159,7 +161,7 @@ def start(bench: Bench) -> None:
 
 
 def _start(bench: Bench, backbone: str) -> Measurement:
-    record = run_nst(bench.folder(f"start_{backbone}"), *bench.transfer(384, backbone, "steps=1"))
+    record = run_nst(bench.folder(f"start_{backbone}"), *bench.transfer(START, backbone, "steps=1"))
     timings = record["timings"]
     composed = _started(record) - record["called"]
     rest = timings["setup_seconds"] - sum(timings["setup"].values())
