@@ -87,6 +87,12 @@ class Data(Section):
 
 
 @dataclass
+class Judge(Section):
+    name: str = key("auto", "auto: of squeezenet, vgg19, vgg16 and slim the first at hand that did not paint")
+    weights: str | None = key(None, "its weights, a file; null: the embedded or torchvision's official one")
+
+
+@dataclass
 class Optimizer(Section):
     name: str = key(MISSING, "lbfgs or adam; set by the group")
 
@@ -215,6 +221,7 @@ class Config(Section):
     rerun: str | None = key(None, "folder of a run, or a result.png alone, to make again from its own record")
     backbone: Backbone = key(Backbone, "the frozen network that computes features")
     optimizer: Optimizer = key(Optimizer, "how the loss is minimized")
+    judge: Judge = key(Judge, "the network that says how good the picture is")
     generator: Generator | None = key(None, "the network that mode=train trains")
     data: Data | None = key(None, "the images that it is trained on")
     checkpoint: str | None = key(None, "a trained generator: its file, or its run's folder")

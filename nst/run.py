@@ -17,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 import nst
 from nst import modes, schema, session
-from nst.cli import arguments, foreign, help, previous, spelling, sweeps
+from nst.cli import arguments, foreign, help, once, previous, spelling, sweeps
 from nst.cli.arguments import Labels
 from nst.cli.messages import complain, refuse_unknown
 from nst.cli.previous import PreviousRun
@@ -72,6 +72,7 @@ def main() -> None:
 
 def _with_hydra(here: Session) -> None:
     """Let Hydra compose the config and call the job; of a sweep, each job."""
+    once.compose_once()
 
     @hydra.main(version_base="1.3", config_path=str(schema.CONF), config_name="config")
     def job(composed: DictConfig) -> float | None:

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import torch
 import torchvision
-from hydra._internal.hydra import Hydra
 from PIL import Image
 from safetensors.torch import save_file
 
@@ -22,10 +21,6 @@ ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 SMALL = ("size=64", "steps=6", "tracking=none", "style_layers=[conv_1,conv_2]", "content_layers=[conv_2]")
 """A run of a second or two."""
-
-
-SET_THE_MODE = ("experiment=", "hydra.mode", "hydra/", "resume=", "rerun=", "--")
-"""Arguments that may set hydra.mode. To learn it Hydra composes all once more: most of the time of a small run."""
 
 
 @dataclass
@@ -102,11 +97,8 @@ def nst(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_
             arguments = (*arguments, f"hydra.run.dir={folder.name}")
         monkeypatch.setattr(sys, "argv", ["nst", *arguments])
         capfd.readouterr()
-        with monkeypatch.context() as patched:
-            if not any(each.startswith(SET_THE_MODE) for each in arguments):
-                patched.setattr(Hydra, "get_mode", lambda *asked, **named: None)
-            with pytest.raises(SystemExit) as exit_:
-                run.main()
+        with pytest.raises(SystemExit) as exit_:
+            run.main()
         captured = capfd.readouterr()
         return Result(int(exit_.value.code or 0), captured.out, captured.err, folder)
 

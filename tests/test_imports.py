@@ -14,7 +14,7 @@ LEVELS = [
     {"config"},
     {"images", "memory", "tracking"},
     {"backbones", "generators", "losses", "optim", "record"},
-    {"engine", "report"},
+    {"engine", "judges", "report"},
     {"modes"},
     {"slim", "schema"},
     {"cli", "download"},

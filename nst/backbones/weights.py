@@ -41,8 +41,18 @@ def find(backbone: str, path: str | None = None) -> Path:
     raise InputError(f"the weights of {backbone} are neither embedded nor published: give backbone.weights=FILE")
 
 
+def at_hand(backbone: str) -> bool:
+    """Whether a backbone needs no download."""
+    network = architecture(backbone)
+    return bool(network.embedded) or (network.official is not None and _place(network.official).exists())
+
+
+def _place(official: WeightsEnum) -> Path:
+    return Path(torch.hub.get_dir()) / "checkpoints" / official.url.rsplit("/", 1)[-1]
+
+
 def _official(backbone: str, official: WeightsEnum) -> Path:
-    path = Path(torch.hub.get_dir()) / "checkpoints" / official.url.rsplit("/", 1)[-1]
+    path = _place(official)
     if not path.exists():
         before = socket.getdefaulttimeout()
         socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)

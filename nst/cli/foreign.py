@@ -57,14 +57,9 @@ def guard() -> None:
         return
 
     def load_configuration(self: ConfigLoaderImpl, *args: Any, **options: Any) -> DictConfig:
-        # Hydra composes each job of a sweep twice, first only to see whether that works
-        asked, tried = repr((args, options)), self.__dict__.setdefault("tried", {})
-        if asked in tried:
-            return tried.pop(asked)  # type: ignore[no-any-return]
         config = load(self, *args, **options)
         if (args[0] if args else options["config_name"]) is not None:  # --hydra-help composes only Hydra's own config
             refuse_foreign(config)
-        tried[asked] = config
         return config
 
     load_configuration.guarded = True  # type: ignore[attr-defined]

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -20,6 +20,9 @@ from nst.modes import Mode
 from nst.optim import MakeOptimizer, images_kept, make_optimizer
 from nst.record.files import CHECKPOINT
 from nst.session import Session
+
+if TYPE_CHECKING:
+    from nst.modes.judging import Judging
 
 SMALLER = "a smaller size"
 """What needs less memory, where nothing more is known."""
@@ -53,6 +56,8 @@ class Experiment:
     """Strips and memory, where the pixels of an image are optimized."""
     lighter: str = SMALLER
     """Keys and values that need less memory."""
+    judging: "Judging | None" = None
+    """Who judges the picture."""
     data: dict[str, Any] = field(default_factory=dict)
     """For the record: the images a network is trained on, or the generator that paints."""
 

@@ -109,7 +109,7 @@ class Shared:
                     backbone.to_unit_scale(self._mean_activations(of, backbone))
                 return backbone.to(of.device)
 
-        return self.session.cached("backbone", of, make)
+        return self.session.cached("backbone", of, make, at_most=2)  # one to paint with and one to judge with
 
     def content(
         self, network: Network, read: Read, wanted: tuple[tuple[str, ...], ContentLoss], rows: int | None = None

@@ -15,6 +15,8 @@ NOT_SWEPT = (
     *("output", "question", "title", "finding", "labels", "captions"),  # do not change a picture
 )
 """Keys that are no settings of a run."""
+MEASURED = ("losses", "figures", "timings")
+"""The parts of a record that hold numbers."""
 
 
 @dataclass(frozen=True)
@@ -92,8 +94,8 @@ class Run:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """Final unweighted losses, times in seconds and memory in MB; unknown values are left out."""
-        metrics = self.record.get("losses", {}) | self.record.get("timings", {})
+        """Final unweighted losses, a judge's figures, times in seconds, memory in MB; unknown values are left out."""
+        metrics = {name: value for part in MEASURED for name, value in self.record.get(part, {}).items()}
         return {name: value for name, value in metrics.items() if isinstance(value, int | float)}
 
     def curve(self, name: str) -> tuple[list[float], list[float]]:

@@ -1,5 +1,6 @@
 """A run in its folder: its work, and the record of it."""
 
+import logging
 import os
 import re
 import time
@@ -28,6 +29,8 @@ from nst.session import Session
 from nst.text import gigabytes, say
 from nst.tracking import TrackedRun, Tracker
 
+log = logging.getLogger(__name__)
+
 
 class RecordedRun:
     """A run that may begin, in its folder. Only rank 0 has one."""
@@ -39,6 +42,7 @@ class RecordedRun:
         self.fabric, self.session, self.start = fabric, session, start
         self.record = Record(request.folder, first_facts(request, experiment, start.held, fabric.device))
         self.stop = StopRequest()
+        self.figures: dict[str, float] = {}
         self._say_before()
 
     def execute(self) -> dict[str, Any]:
@@ -60,6 +64,8 @@ class RecordedRun:
             with self.stop.handling_signals(), explaining_out_of_memory(self.experiment.lighter):
                 made = self._work(reporter)
             self._keep(made)
+            if made.finished:
+                self._judge(made)
             status = "finished" if made.finished else "interrupted"
         except KeyboardInterrupt:
             status, made = "interrupted", self._so_far()
@@ -143,6 +149,18 @@ class RecordedRun:
             if data := self.experiment.data | dict(made.data):
                 self.record.facts["data"] = data
 
+    def _judge(self, made: Outcome) -> None:
+        """Put the judge's figures of the picture into the record."""
+        if made.picture is None or (judging := self.experiment.judging) is None:
+            return
+        began = time.perf_counter()
+        try:
+            self.figures, facts = judging.figures(made.picture), judging.facts
+        except Exception as error:  # such as too little memory: the picture is there
+            facts = {"error": one_line(error)}
+            log.warning("the picture could not be judged: %s", one_line(error))
+        self.record.facts["judge"] = facts | {"seconds": time.perf_counter() - began}
+
     def _summary(self, status: str, made: Outcome | None, timings: dict[str, Any]) -> dict[str, Any]:
         """Put the losses and timings into the record. Returns them, with the status, for the tracker."""
         work, record = self.experiment.work, self.record
@@ -155,14 +173,18 @@ class RecordedRun:
             "total_seconds": time.perf_counter() - self.request.began,
         } | (dict(made.timings) if made else {})
         peak = devices.peak_memory_mb(self.fabric.device)
-        record.facts |= {"losses": record.losses, "timings": timings | {"peak_memory_mb": peak}}
-        return record.losses | timings | {"peak_memory_mb": peak, "status": status}
+        timings["peak_memory_mb"] = peak
+        record.facts |= {"losses": record.losses, "figures": self.figures, "timings": timings}
+        return record.losses | self.figures | timings | {"status": status}
 
     def _say_after(self, tracker: Tracker, summary: dict[str, Any]) -> None:
         say(
             f"{summary['status']} in {summary['total_seconds']:.1f} s "
             f"(setup {summary['setup_seconds']:.1f} s, {summary['seconds_per_step']:.3g} s/step)"
         )
+        if self.figures:
+            figures = ", ".join(f"{name.removeprefix('judge/')} {value:.3g}" for name, value in self.figures.items())
+            say(f"judge    {self.record.facts['judge']['network']}: {figures}")
         for line in (*self.record.where(), *tracker.how_to_browse(), *self._way_forward(summary["status"])):
             say(line)
 

@@ -17,7 +17,7 @@ from nst.runner.request import Request
 LENGTH = ("steps", "epochs")
 MAY_DIFFER = (
     *MACHINE,
-    *("resume", "rerun", "tracking", "optimized_metric", "output", "strip", "trainer.checkpoint_seconds"),
+    *("resume", "rerun", "tracking", "optimized_metric", "judge", "output", "strip", "trainer.checkpoint_seconds"),
     *("question", "title", "finding", "labels", "captions"),
 )
 """Keys and sections that do not change a run's result. A run that is resumed may also be longer."""

@@ -8,13 +8,11 @@ from torch import Tensor
 
 from nst.errors import InputError
 from nst.images.files import load
+from nst.judges import Look, Place, Reference
+from nst.judges.figures import SMALLEST
 from nst.report.records import Run
 from nst.report.sweep import Sweep, read
 from nst.text import say
-from tools.compare.judges import Reference
-
-SMALLEST = 11
-"""Pixels a side: the window of the structural similarity."""
 
 
 @dataclass(frozen=True)
@@ -86,4 +84,5 @@ def reference(subject: Subject, height: int, width: int) -> Reference:
         raise InputError(
             f"{subject.path}: {width}×{height} pixels; a picture of {subject.content} has {columns}×{rows} at this size"
         )
-    return Reference(content, [fitted(style, side) for style in subject.styles])
+    looks = [Look(fitted(style, side)) for style in subject.styles]
+    return Reference(content, [Place(looks)] if looks else [])

@@ -6,13 +6,12 @@ from itertools import groupby
 from typing import Any
 
 from nst.images.files import load
+from nst.judges import Judge, Layers, pixel_figures
 from nst.losses.targets import Features
 from nst.report.records import Run
 from nst.report.sweep import Sweep
 from nst.report.table import Table
 from nst.text import say
-from tools.compare.judges import Judge, pixel_figures
-from tools.compare.networks import Layers
 from tools.compare.pictures import Subject, reference
 
 Row = dict[str, Any]
@@ -22,7 +21,7 @@ Judging = tuple[str, Features, Layers]
 
 
 def judge(subjects: Sequence[Subject], judging: Sequence[Judging]) -> list[Row]:
-    """The figures of each picture, in their order: noise, ssim, and NETWORK/FIGURE for each network.
+    """The figures of each picture, in their order: ssim, color, noise, and NETWORK/FIGURE for each network.
 
     A network that a picture was optimized in does not judge it. Raises InputError as `reference` does.
     """

@@ -33,6 +33,12 @@ class Architecture:
     """A weights file in the package; it takes precedence over the official one."""
     at_unit_scale: bool = False
     """Whether the weights have the scale of `backbone.scale=unit` already."""
+    padding: str = "zeros"
+    """With which the network was trained."""
+    style_judges: tuple[tuple[str, ...], ...] = ()
+    """Layers at which styles are judged: of each resolution some, in order of preference."""
+    content_judges: tuple[str, ...] = ()
+    """Layers at which contents are judged, at an eighth of the image's resolution, in order of preference."""
     hint: str = ""
     """Advice that follows the list of layers when a layer name is unknown."""
 

@@ -52,5 +52,14 @@ NETWORKS["slim"] = Architecture(
     slim,
     embedded=Path(__file__).parents[1] / "slim.safetensors",
     at_unit_scale=True,
+    padding="reflect",
+    style_judges=(
+        ("conv1_1", "conv1_2"),
+        ("conv2_1", "conv2_2"),
+        ("conv3_1", "conv3_3", "conv3_2"),
+        ("conv4_1", "conv4_3", "conv4_2"),
+        ("conv5_1",),
+    ),
+    content_judges=("conv4_1", "conv4_2", "conv4_3"),
     hint="all of VGG's layers are in backbone=vgg19 and backbone=vgg16",
 )

@@ -30,5 +30,7 @@ def squeezenet() -> Network:
 NETWORKS["squeezenet"] = Architecture(
     squeezenet,
     official=models.SqueezeNet1_0_Weights.IMAGENET1K_V1,
+    style_judges=(("relu1", "conv1"), ("fire4", "fire3"), ("fire8", "fire7"), ("fire9",)),
+    content_judges=("fire5", "fire6"),
     hint="layers=squeezenet chooses among them",
 )

@@ -33,5 +33,17 @@ def vgg16() -> Network:
     return from_torchvision(models.vgg16, vgg_names)
 
 
-NETWORKS["vgg19"] = Architecture(vgg19, official=models.VGG19_Weights.IMAGENET1K_V1)
-NETWORKS["vgg16"] = Architecture(vgg16, official=models.VGG16_Weights.IMAGENET1K_V1)
+STYLE_JUDGES = tuple((f"relu{block}_1", f"relu{block}_2") for block in range(1, 6))
+CONTENT_JUDGES = ("relu4_1", "relu4_2")
+NETWORKS["vgg19"] = Architecture(
+    vgg19,
+    official=models.VGG19_Weights.IMAGENET1K_V1,
+    style_judges=STYLE_JUDGES,
+    content_judges=CONTENT_JUDGES,
+)
+NETWORKS["vgg16"] = Architecture(
+    vgg16,
+    official=models.VGG16_Weights.IMAGENET1K_V1,
+    style_judges=STYLE_JUDGES,
+    content_judges=CONTENT_JUDGES,
+)

@@ -19,7 +19,7 @@ IMAGE = frozenset(
     {
         *("layers", "tv_weight", "range_weight", "init", "steps", "size", "strip", "background"),
         *("scales", "scale_factor", "smallest_scale", "scale_steps"),
-        *("backbone", "optimizer", "average", "output"),
+        *("backbone", "optimizer", "judge", "average", "output"),
     }
 )
 BUILD = "nst.modes.pixels.build:build"

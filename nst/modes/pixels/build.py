@@ -13,11 +13,14 @@ from nst.errors import InputError
 from nst.files import version
 from nst.images.colors import with_colors_of
 from nst.images.files import load
+from nst.judges import Reference
 from nst.losses.objective import Objective
 from nst.losses.terms import Goal, Structure
 from nst.memory.estimate import Plan, fewest_strips, plan_strips
 from nst.memory.strips import cut
 from nst.memory.system import free_bytes
+from nst.modes.judging import LARGEST as JUDGED
+from nst.modes.judging import judging
 from nst.modes.method import Method, method_of
 from nst.modes.parts import (
     Experiment,
@@ -32,6 +35,7 @@ from nst.modes.parts import (
 )
 from nst.modes.pixels.descent import Descent, Scale, last_steps, most_scales
 from nst.modes.pixels.goals import goals_of, painted_within
+from nst.modes.pixels.judged import reference_of
 from nst.modes.pixels.scene import Scene
 from nst.modes.pixels.start import init_role, start
 from nst.modes.pixels.task import Pixels
@@ -64,6 +68,7 @@ def build(setting: Setting) -> Experiment:
         report_steps(config.steps, config.tracking.loss_every, config.tracking.image_every),
     )
     height, width = scenes[-1].size
+    used = {*method.content_layers, *method.style_layers}
     return Experiment(
         task,
         inputs={role: [file_facts(path) for path in several] for role, several in paths.items()},
@@ -71,8 +76,16 @@ def build(setting: Setting) -> Experiment:
         originals=_originals(setting, scenes[-1], paths),
         decided=method.decided | {"scales": len(scenes), "scale_steps": shares, "strip": plan.rows},
         plan=plan,
+        judging=judging(setting, partial(_reference, setting, paths, regions, scenes[-1]), method.network.name, used),
         lighter=f"size={max(height, width) // 2} or strip={max(LEAST_STRIP, (plan.rows or height) // 4)}",
     )
+
+
+def _reference(setting: Setting, paths: dict[str, list[Path]], regions: list[Region], finest: Scene) -> Reference:
+    """What the picture is judged against."""
+    shrink = max(1.0, max(finest.size) / JUDGED)
+    scene = finest if shrink == 1 else _scene(setting, paths, regions, shrink)
+    return reference_of(scene, setting.mode.terms, setting.device)
 
 
 def _scale(setting: Setting, method: Method, scene: Scene, rows: int | None, until: int) -> Scale:

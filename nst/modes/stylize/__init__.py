@@ -7,7 +7,7 @@ MODES = [
         "stylize",
         "paint an image or a folder with a trained generator",
         "nst.modes.stylize.build:build",
-        frozenset({"checkpoint", "content", "size", "colors", "tile", "background", "output"}),
+        frozenset({"checkpoint", "content", "size", "colors", "tile", "background", "output", "judge"}),
         roles={"content": ("content",)},
         needed=("content",),
         optimizes=False,

@@ -10,12 +10,16 @@ from torch import Tensor
 
 from nst.choices import Colors
 from nst.errors import InputError
+from nst.files import sha256
 from nst.generators import onnx, tiles
 from nst.generators.data import find_images
 from nst.generators.files import load as load_generator
 from nst.generators.networks import check_size
 from nst.images import samples
 from nst.images.files import load
+from nst.judges import Look, Place, Reference
+from nst.modes.judging import LARGEST as JUDGED
+from nst.modes.judging import judging
 from nst.modes.parts import Experiment, Setting, file_facts, generator_file
 from nst.modes.stylize.paint import Painting, paint_folder, paint_one, results_of
 
@@ -38,11 +42,13 @@ def build(setting: Setting) -> Experiment:
         content = samples.find("content", config.content)
         original = load(content, config.size, config.background)
         check_size(original)
+        reference = partial(_reference, setting, content, max(original.shape[2:]), description)
         return Experiment(
             partial(paint_one, painting, content),
             inputs={"content": [file_facts(content)]},
             weights=weights,
             originals={"content": [original]},
+            judging=judging(setting, reference),
             lighter=lighter,
             data=data,
         )
@@ -57,6 +63,16 @@ def build(setting: Setting) -> Experiment:
         lighter=lighter,
         data=data | {"images": len(images), "not_images": others},
     )
+
+
+def _reference(setting: Setting, content: Path, size: int, description: dict[str, Any]) -> Reference:
+    """The content, and the styles that the generator was trained in if they still are where they were."""
+    size, background = min(size, JUDGED), setting.config.background
+    known = description.get("styles", [])
+    there = [Path(each["path"]) for each in known if Path(each["path"]).is_file()]
+    styles = there if [sha256(path) for path in there] == [each["sha256"] for each in known] else []
+    looks = [Look(load(path, size).to(setting.device)) for path in styles]
+    return Reference(load(content, size, background).to(setting.device), [Place(looks)] if looks else [])
 
 
 def _painter(path: Path, tile: int, device: torch.device) -> tuple[Callable[[Tensor], Tensor], dict[str, Any]]:
