@@ -80,16 +80,3 @@ class Accelerator(Enum):
     cpu = "cpu"
     gpu = "gpu"
     mps = "mps"
-
-
-class Metric(Enum):
-    """A number of a run's record that a search can minimize."""
-
-    total = "loss/total"
-    content = "loss/content"
-    style = "loss/style"
-    tv = "loss/tv"
-    structure = "loss/structure"
-    seconds_per_step = "seconds_per_step"
-    total_seconds = "total_seconds"
-    peak_memory_mb = "peak_memory_mb"

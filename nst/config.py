@@ -14,7 +14,6 @@ from nst.choices import (
     BackboneScale,
     Colors,
     ColorSpace,
-    Metric,
     Outside,
     Padding,
     Pooling,
@@ -216,7 +215,9 @@ class Config(Section):
     finding: str | None = key(None, "the answer to the question, for the report")
     labels: dict[str, str] = key({}, "what reports call keys and losses, such as {style_weight: style weight β}")
     captions: dict[str, str] = key({}, "texts below pictures in reports, such as {style_weight=1e6: balanced}")
-    optimized_metric: Metric = key(Metric.total, "the number that a search such as Optuna's minimizes")
+    optimized_metric: Any = key(
+        "total", "the number that a search minimizes: a loss, a judge's figure, or a sum such as {w2: 1, ssim: 2}"
+    )
     resume: str | None = key(None, "folder of a run or sweep to continue, with its own config")
     rerun: str | None = key(None, "folder of a run, or a result.png alone, to make again from its own record")
     backbone: Backbone = key(Backbone, "the frozen network that computes features")

@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 import nst
-from nst import modes, schema, session
+from nst import metrics, modes, schema, session
 from nst.cli import arguments, foreign, help, once, previous, spelling, sweeps
 from nst.cli.arguments import Labels
 from nst.cli.messages import complain, refuse_unknown
@@ -112,7 +112,7 @@ def run_job(composed: DictConfig, here: Session) -> float | None:
     except Exception as error:
         _fail(error, labels, folder)
         return None
-    return summary.get(config.optimized_metric.value)
+    return metrics.cost(config.optimized_metric, summary)
 
 
 def _take_up(composed: DictConfig, labels: Labels, folder: Path) -> tuple[Path, PreviousRun | None, DictConfig]:

@@ -11,7 +11,7 @@ from typing import Any, get_args, get_origin
 from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 
-from nst import modes, tracking
+from nst import metrics, modes, tracking
 from nst.choices import Colors
 from nst.config import OPTIMIZERS, Config
 from nst.errors import InputError
@@ -127,7 +127,7 @@ def checked(composed: DictConfig, given: Collection[str]) -> Config:
 
 
 def check(config: Config) -> None:
-    """Raise InputError for a number that is out of range or not finite, and for a name that its group did not set."""
+    """Raise InputError for a number that is out of range, and for a metric or a group's name that cannot be."""
     for name, value, metadata in _numbers(config):
         if not math.isfinite(value):
             raise InputError(f"{name}={value}: must be a finite number")
@@ -138,6 +138,11 @@ def check(config: Config) -> None:
         ):
             if not holds:
                 raise InputError(f"{name}={value:g}: must be {rule.replace('_', ' ')} {metadata[rule]:g}")
+    judged = [name for name in metrics.weights(config.optimized_metric) if name.startswith("judge/")]
+    if judged and config.judge.name == "none":
+        raise InputError(
+            f"optimized_metric: judge=none measures no {judged[0].removeprefix('judge/')}; take judge=auto"
+        )
     for group, options in _variants().items():
         section = getattr(config, group)
         if type(section) is not options.get(section.name):

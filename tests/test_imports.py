@@ -10,7 +10,7 @@ from tests.conftest import ROOT
 LEVELS = [
     {"errors", "text"},
     {"devices", "files", "registry", "session"},
-    {"choices"},
+    {"choices", "metrics"},
     {"config"},
     {"images", "memory", "tracking"},
     {"backbones", "generators", "losses", "optim", "record"},

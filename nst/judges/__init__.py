@@ -21,16 +21,6 @@ from nst.losses.style.sliced import Sliced
 from nst.losses.style.wasserstein import Wasserstein
 from nst.losses.targets import Features
 
-FIGURES = {
-    "ssim": "structural similarity to the content, of the luma; 1: equal",
-    "self_similarity": "how differently alike its places are to each other than the content's, in [0, 2]; 0: equal",
-    "color": "how far its colors must be moved to become the styles', in units of [0, 1]; 0: equal",
-    "w2": "Wasserstein distance of its features to the styles', squared; 0: equal",
-    "gram": "distance of its Gram matrices to the styles', in units of theirs; 0: equal",
-    "sliced": "distance of the distributions of its features to the styles', squared; 0: equal",
-    "noise": "how rough it is, in units of the styles' roughness; 1: as rough",
-}
-"""Figure → its meaning. A picture without a content or without a style lacks those that need it."""
 W2, GRAM, CONTENT = Wasserstein(), Gram(), SelfSimilarity()
 SORTED = 4096
 """At most so many positions of a layer, on a grid, are compared by `sliced`: to sort all of them takes long."""

@@ -13,7 +13,8 @@ from nst.backbones.weights import at_hand, find
 from nst.config import Config
 from nst.errors import InputError
 from nst.files import version
-from nst.judges import FIGURES, Judge, Layers, Reference, pixel_figures
+from nst.judges import Judge, Layers, Reference, pixel_figures
+from nst.metrics import FIGURES
 from nst.modes.parts import Setting, file_facts
 from nst.modes.shared import Network, Shared
 
@@ -38,7 +39,7 @@ class Judging:
         return self.shared.backbone(self.network)
 
     def figures(self, picture: Tensor) -> dict[str, float]:
-        """`judge/FIGURE` → its value, for those of `nst.judges.FIGURES` that apply, of a picture (1, 3 or 4, H, W)."""
+        """`judge/FIGURE` → its value, for those of `FIGURES` that apply, of a picture (1, 3 or 4, H, W)."""
         picture, longest = picture[:, :3], max(picture.shape[2:])
         if longest > LARGEST:
             sides = [max(1, round(side * LARGEST / longest)) for side in picture.shape[2:]]

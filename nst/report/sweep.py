@@ -8,7 +8,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from nst.choices import Metric
+from nst import metrics
 from nst.errors import InputError
 from nst.files import sha256
 from nst.report.records import Original, Run, read_run
@@ -138,16 +138,25 @@ class Sweep:
 
         They cannot by a loss where what the loss is made of differs, unless the experiment chose that metric.
         """
-        metric = self.best_by
-        comparable = metric != str(Metric.total.value) or not any(key.startswith(MAKE_THE_TOTAL) for key in self.keys)
-        measured = [run for run in self.runs if run.status == "finished" and metric in run.metrics]
-        return min(measured, key=lambda run: run.metrics[metric]) if comparable and len(measured) > 1 else None
+        if self.best_by == metrics.METRICS["total"] and any(key.startswith(MAKE_THE_TOTAL) for key in self.keys):
+            return None
+        costs = {run: metrics.cost(self._metric, run.metrics) for run in self.runs if run.status == "finished"}
+        measured = {run: cost for run, cost in costs.items() if cost is not None}
+        return min(measured, key=lambda run: measured[run]) if len(measured) > 1 else None
 
     @property
     def best_by(self) -> str:
-        """The metric that says which run is best."""
-        name = next((run.settings["optimized_metric"] for run in self.runs if "optimized_metric" in run.settings), "")
-        return str(Metric[name].value if name in Metric.__members__ else name)
+        """What is least for the best run."""
+        return metrics.described(self._metric)
+
+    @cached_property
+    def _metric(self) -> Any:
+        configs = (run.record.get("config") or {} for run in self.runs)
+        chosen = next((config["optimized_metric"] for config in configs if "optimized_metric" in config), "total")
+        try:
+            return metrics.weights(chosen) and chosen
+        except InputError:  # of a record that another program wrote
+            return "total"
 
     @property
     def of_one_command(self) -> bool:

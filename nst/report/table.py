@@ -51,7 +51,7 @@ ERROR = Column("error", lambda run: run.error)
 
 
 def build(sweep: Sweep, pictures: bool = False) -> Table:
-    """The table that readers see: swept keys, status, final unweighted losses, times and memory.
+    """The table that readers see: swept keys, status, unweighted losses, a judge's figures, times, memory.
 
     The status is left out if all runs finished, a loss if it is 0 in all runs. pictures: add the path of each result.
     """
@@ -71,8 +71,8 @@ def _keys(sweep: Sweep) -> list[Column]:
 
 
 def _measured(sweep: Sweep) -> list[Column]:
-    losses = dict.fromkeys(name for run in sweep.runs for name in run.metrics if name.startswith("loss/"))
-    return [STATUS, *(metric(name, shown=any) for name in losses), *COLUMNS]
+    named = dict.fromkeys(name for run in sweep.runs for name in run.metrics if name.startswith(("loss/", "judge/")))
+    return [STATUS, *(metric(name, shown=any) for name in named), *COLUMNS]
 
 
 def _fill(sweep: Sweep, columns: Sequence[Column]) -> Table:

@@ -79,6 +79,30 @@ def test_the_best_run_is_marked_where_runs_can_be_compared(tmp_path: Path, repor
     assert Page(mixed / "report.html").best == []
 
 
+@pytest.mark.parametrize(
+    ("metric", "best", "said"),
+    [
+        ("ssim", "2", "judge/ssim"),
+        ("w2", "1", "judge/w2"),
+        ({"w2": 1, "ssim": 10}, "2", "judge/w2 + 10 judge/ssim"),
+        ({"beauty": 1}, None, None),
+    ],
+)
+def test_the_best_run_is_that_of_the_chosen_figure(
+    metric: object, best: str | None, said: str | None, tmp_path: Path, report: Report
+) -> None:
+    sweep = configured(
+        made_up(tmp_path / "judged", [{"style_weight": each} for each in (1, 2, 3)]), optimized_metric=metric
+    )
+    for job, (ssim, w2) in enumerate([(0.3, 1.0), (0.9, 2.0), (0.5, 3.0)]):
+        edit_record(sweep / str(job), figures={"judge/ssim": ssim, "judge/w2": w2})
+    assert report(sweep)[0] == 0
+    page = Page(sweep / "report.html")
+    assert page.best == ([f"style_weight {best}"] if best else [])
+    assert said is None or said in page.text
+    assert "| judge/ssim | judge/w2 |" in (sweep / "runs.md").read_text()
+
+
 def test_several_folders_are_parts_of_one_page(tmp_path: Path, weights: Path, report: Report) -> None:
     seeds = made_up(tmp_path / "seeds", [{"seed": each} for each in range(2)])
     assert report(weights, seeds)[0] == 2
