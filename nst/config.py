@@ -150,9 +150,6 @@ class Config(Section):
     mask_propagation: Propagation = key(
         Propagation.resample, "a layer's positions belong to a region by their place, or inside: by all that they see"
     )
-    pair: list[str] | None = key(
-        None, "[content,style], in place of both: a sweep over pairs is then a list, not a product"
-    )
     content_layers: list[str] = key([], "layers whose features are kept")
     style_layers: list[str] = key([], "layers whose style statistics are matched")
     style_layer_weights: Any = key(
@@ -210,6 +207,10 @@ class Config(Section):
     background: str = key("white", "color behind transparent images: a name or #rrggbb")
     seed: int = key(0, "seed of everything random", at_least=0, at_most=2**32 - 1)
     output: str | None = key(None, "a .png, .jpg or .webp file to which the picture is written, too")
+    repeats: int = key(
+        1, "a sweep runs each of its jobs with so many seeds, and reports means", at_least=1, at_most=1000
+    )
+    zip: Any = key(None, "keys whose values go together in a sweep, such as {content:[a,b],style:[c,d]}")
     question: str | None = key(None, "the question that an experiment asks; the report's title, if it has no other")
     title: str | None = key(None, "the title of the report")
     finding: str | None = key(None, "the answer to the question, for the report")

@@ -17,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 import nst
 from nst import metrics, modes, schema, session
-from nst.cli import arguments, foreign, help, once, previous, spelling, sweeps
+from nst.cli import arguments, expand, foreign, help, once, previous, spelling, sweeps
 from nst.cli.arguments import Labels
 from nst.cli.messages import complain, refuse_unknown
 from nst.cli.previous import PreviousRun
@@ -51,7 +51,8 @@ def main() -> None:
             print(help.text(arguments.typed_mode(), whole="all" in words), flush=True)
         else:
             arguments.refuse_renamed(words)
-            sys.argv[1:] = spelling.flags_first([*previous.implied_mode(words), *words])
+            implied = [*previous.implied_mode(words), *expand.implied(words)]
+            sys.argv[1:] = spelling.flags_first([*implied, *words])
             _with_hydra(here)
     except KeyboardInterrupt as stop:
         status = STOPPED + (stop.number if isinstance(stop, Stopped) else signal.SIGINT)
@@ -73,6 +74,7 @@ def main() -> None:
 def _with_hydra(here: Session) -> None:
     """Let Hydra compose the config and call the job; of a sweep, each job."""
     once.compose_once()
+    expand.install()
 
     @hydra.main(version_base="1.3", config_path=str(schema.CONF), config_name="config")
     def job(composed: DictConfig) -> float | None:

@@ -152,7 +152,7 @@ def check(config: Config) -> None:
 def _refuse_idle(config: Config, given: Collection[str]) -> None:
     """Raise InputError for a key, set by hand, that another one leaves without effect."""
     if config.regions is not None:
-        for key in ("style", "style_mix", "pair", "mask", "mask_outside"):
+        for key in ("style", "style_mix", "mask", "mask_outside"):
             if key in given:
                 raise InputError(
                     f"{key}: regions says where which style is; leave out {key}=, or regions with regions=null"
@@ -168,23 +168,13 @@ def _refuse_idle(config: Config, given: Collection[str]) -> None:
 
 
 def resolve(config: Config, given: Collection[str]) -> Config:
-    """Decide between keys that say the same, `pair` or content and style, `epochs` or steps, and freeze the config.
+    """Decide between keys that say the same, `epochs` or steps, and freeze the config.
 
-    given: the keys that were set by hand, which win over those of an experiment. Raises InputError if `pair` is not two
-    images, if one of them was set by hand too, or if a key that was set by hand has no effect.
+    given: the keys that were set by hand, which win over those of an experiment. Raises InputError if a key that was
+    set by hand has no effect.
     """
     if "steps" in given and "epochs" not in given:
         config.epochs = None
-    if config.pair is not None:
-        pair = f"pair=[{','.join(config.pair)}]"
-        if len(config.pair) != 2:
-            raise InputError(f"{pair}: must be [content,style]")
-        roles = modes.get(config.mode).roles.get("pair", ())
-        for role in roles:
-            if role in given:
-                raise InputError(f"{pair}: sets the {role} already; leave out {role}=, or the pair with pair=null")
-        for role, image in zip(roles, config.pair, strict=True):
-            setattr(config, role, image)
     _refuse_idle(config, given)
     if config.regions is not None:
         config.style = None  # each region has its own

@@ -19,8 +19,10 @@ from safetensors.torch import save_file
 torch.set_num_threads(int(os.environ.setdefault("OMP_NUM_THREADS", "1")))  # torch has read the variable already
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
-SMALL = ("size=64", "steps=6", "tracking=none", "style_layers=[conv_1,conv_2]", "content_layers=[conv_2]")
+TINY = ("size=64", "steps=6", "tracking=none", "style_layers=[conv_1,conv_2]", "content_layers=[conv_2]")
 """A run of a second or two."""
+SMALL = (*TINY, "judge=none")
+"""Of less than that."""
 
 
 @dataclass

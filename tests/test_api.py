@@ -14,7 +14,7 @@ from nst import InputError, Progress, Result, reconstruct, stylize, texture, tra
 from tests.conftest import Door, pixels
 
 FEW: dict[str, Any] = {"size": 64, "steps": 6, "style_layers": ["conv_1", "conv_2"], "content_layers": ["conv_2"]}
-SAME = ("size=64", "steps=6", "style_layers=[conv_1,conv_2]", "content_layers=[conv_2]", "tracking=none")
+SAME = ("size=64", "judge=none", "steps=6", "style_layers=[conv_1,conv_2]", "content_layers=[conv_2]", "tracking=none")
 
 
 def test_the_same_picture_as_the_command_line_s(nst: Door, photo: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -30,7 +30,7 @@ BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```\n", re.MULTILINE | re.DOTALL)
 MAKE = ("python", "-m", "nst.run", "mode=transfer", "style_weight=1e6")
 """What `make transfer` runs."""
 NO_RUN = ("source ", "make test", "#", "pip ", "if ", "else", "fi", "folder=", "wandb ")
-PICTURE = ("size=48", "steps=2")
+PICTURE = ("size=48", "steps=2", "judge=none")
 TRAINING = ("steps=2", "data.size=32", "data.batch=2", "data.workers=0", "generator.width=4", "generator.blocks=1")
 FEW = {
     mode: dict(each.split("=") for each in keys)

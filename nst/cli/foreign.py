@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 from collections.abc import Iterator
+from functools import wraps
 from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -56,6 +57,7 @@ def guard() -> None:
     if getattr(load, "guarded", False):
         return
 
+    @wraps(load)  # also its marks, by which it is not wrapped twice
     def load_configuration(self: ConfigLoaderImpl, *args: Any, **options: Any) -> DictConfig:
         config = load(self, *args, **options)
         if (args[0] if args else options["config_name"]) is not None:  # --hydra-help composes only Hydra's own config

@@ -32,7 +32,7 @@ EXTRAS = {
 DEFAULT_MODE = "transfer"
 GROUPS = ("layers", "strokes", "experiment")
 """Config groups that are no keys."""
-LISTS = ("style", "style_mix", "content_layers", "style_layers", "style_layer_weights", "scale_steps", "pair")
+LISTS = ("style", "style_mix", "content_layers", "style_layers", "style_layer_weights", "scale_steps")
 """Keys whose value can be a list."""
 
 

@@ -14,6 +14,7 @@ from hydra.experimental.callback import Callback
 
 from nst import session, tracking
 from nst.cli.arguments import Labels, command_in, remove_empty, sweep_folder
+from nst.cli.expand import expand
 from nst.cli.messages import complain
 from nst.errors import FAILED, REFUSED, InputError, one_line
 from nst.files import locked, refuse_links, write_whole
@@ -36,6 +37,7 @@ class Begin(Callback):
         try:
             if (folder / "record.json").exists():
                 raise InputError(f"hydra.sweep.dir={folder}: a single run is there; choose another folder")
+            expand(config)
             refuse_links(folder)
             folder.mkdir(parents=True, exist_ok=True)
             here.locks.enter_context(locked(folder))
@@ -114,7 +116,7 @@ def _track(sweep: "Sweep", sheet: Path, session: Session) -> None:
     tracked = next((run.record for run in sweep.runs if run.record.get("tracker")), None)
     if tracked is None:
         return
-    from nst.report.table import build
+    from nst.report.table import Spread, build
 
     options = tracking.from_record(tracked["config"]["tracking"])
     described = tracking.TrackedRun(
@@ -126,7 +128,9 @@ def _track(sweep: "Sweep", sheet: Path, session: Session) -> None:
         sweep=sweep.folder,
     )
     tracker = tracking.start(options, described, session)
-    tracker.log_report(sheet, *build(sweep, pictures=True))
+    columns, rows = build(sweep, pictures=True)
+    plain = [[str(cell) if isinstance(cell, Spread) else cell for cell in row] for row in rows]
+    tracker.log_report(sheet, columns, plain)
     tracker.finish({"runs": len(sweep.runs), "finished": sum(run.status == "finished" for run in sweep.runs)})
     for line in tracker.how_to_browse():
         say(line)

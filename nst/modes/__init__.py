@@ -15,7 +15,7 @@ from nst.errors import InputError, did_you_mean
 EVERY_MODE = frozenset(
     {
         *("mode", "experiment", "seed", "resume", "rerun", "trainer", "tracking", "optimized_metric"),
-        *("question", "title", "finding", "labels", "captions"),
+        *("question", "title", "finding", "labels", "captions", "repeats", "zip"),
     }
 )
 """Keys and config groups that each mode uses."""
@@ -37,7 +37,7 @@ class Mode:
     keys: frozenset[str]
     """Keys, sections and config groups that it uses, beside EVERY_MODE."""
     roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Config key → the image roles that its value stands for, such as {"pair": ("content", "style")}."""
+    """Config key → the image roles that its value stands for, such as {"regions": ("style", "mask")}."""
     needed: tuple[str, ...] = ()
     """Roles that must be given."""
     terms: tuple[str, ...] = ()

@@ -13,6 +13,7 @@ from nst.record.files import dotted, read_record
 NOT_SWEPT = (
     *("experiment", "resume", "rerun"),  # choose where the settings come from
     *("output", "question", "title", "finding", "labels", "captions"),  # do not change a picture
+    *("repeats", "zip"),  # make jobs
 )
 """Keys that are no settings of a run."""
 MEASURED = ("losses", "figures", "timings")
@@ -50,6 +51,18 @@ class Run:
         """The settings given on the command line or by the sweep: key → text as it was written."""
         pairs = (text.lstrip("+~").partition("=") for text in self.record.get("overrides", []))
         return {name: value for name, _, value in pairs if name not in NOT_SWEPT}
+
+    @property
+    def zipped(self) -> list[str]:
+        """The keys whose values go together in the run's sweep."""
+        together = (self.record.get("config") or {}).get("zip")
+        return [str(key) for key in together] if isinstance(together, dict) else []
+
+    @property
+    def is_repeated(self) -> bool:
+        """Whether other runs of its sweep differ from it in their seed alone, by `repeats`."""
+        repeats = (self.record.get("config") or {}).get("repeats")
+        return isinstance(repeats, int) and repeats > 1
 
     def said(self, key: str) -> Any:
         """What the config says for the report: a text, or a mapping of texts; None for nothing."""

@@ -10,8 +10,9 @@ from matplotlib import get_data_path
 from PIL import Image, ImageDraw, ImageFont
 
 from nst.images.written import read_written
+from nst.report.grid import Section
 from nst.report.records import Original, Run
-from nst.report.sweep import Section, Sweep
+from nst.report.sweep import Sweep
 
 WIDTH = 1600
 """Largest width of a sheet in pixels: 800 in a document on a screen with two pixels a point."""
@@ -66,13 +67,13 @@ def _grid(sweep: Sweep) -> Image.Image:
 
 
 def _flow(sweep: Sweep) -> Image.Image:
-    places = len(sweep.shared_originals) + len(sweep.runs)
+    places = len(sweep.shared_originals) + len(sweep.shown)
     at_most = min(ceil(sqrt(2 * places)), IN_A_ROW)  # a sheet about twice as wide as high
     across = ceil(places / ceil(places / at_most))
     side = _side(across)
     several = len(sweep.keys) > 1  # then a heading names the keys, and labels show only the values
     tiles = [_original(original, side) for original in sweep.shared_originals]
-    for run in sweep.runs:
+    for run in sweep.shown:
         label = ", ".join(sweep.value(run, key) for key in sweep.keys) if several else sweep.label(run)
         tiles.append((label, _result(run, side, sweep.own_originals(run))))
     rows = [tiles[start : start + across] for start in range(0, len(tiles), across)]

@@ -4,38 +4,25 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 from nst import metrics
 from nst.errors import InputError
 from nst.files import sha256
+from nst.report.grid import GRID_KEYS, Section, sections_of
 from nst.report.records import Original, Run, read_run
 from nst.text import number
 
 MAKE_THE_TOTAL = (
     *("content_weight", "style_weight", "tv_weight", "structure_weight", "range_weight", "style_layer_weights"),
     *("content_loss", "style_loss", "layers", "content_layers", "style_layers", "backbone", "mode"),
-    *("content", "style", "pair", "size", "mask", "regions", "colors"),
+    *("content", "style", "size", "mask", "regions", "colors"),
 )
 """Keys and groups that change what a total means."""
-GRID_KEYS = 2
-"""The last swept keys, which make the rows and columns of the grid; the keys before them divide it into sections."""
-
-
-@dataclass(frozen=True)
-class Section:
-    """Runs with the same values of all keys but the last two: cells[row][column] is a list of runs.
-
-    originals: the images that the values of the other keys stand for.
-    """
-
-    title: str
-    originals: list[Original]
-    rows: list[str]
-    columns: list[str]
-    cells: list[list[list[Run]]]
+TOGETHER = " + "
+"""Between the keys of `zip`, which are one key of a report."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +36,31 @@ class Sweep:
     def keys(self) -> list[str]:
         """The keys that were given by hand or by the sweep and differ between the runs, outermost first."""
         given = dict.fromkeys(key for run in self.runs for key in run.overrides)
-        return [key for key in given if len({run.value(key) for run in self.runs}) > 1]
+        zipped = {key for run in self.runs for key in run.zipped}
+        swept = [key for key in given if len({run.value(key) for run in self.runs}) > 1]
+        swept = [key for key in swept if key != "seed" or not self.has_repeats]
+        together = [key for key in swept if key in zipped]
+        joined = TOGETHER.join(together)
+        return list(dict.fromkeys(joined if key in together else key for key in swept))
+
+    @cached_property
+    def has_repeats(self) -> bool:
+        """Whether runs differ in nothing but their seeds, by `repeats`."""
+        return any(run.is_repeated for run in self.runs)
+
+    @cached_property
+    def repeats(self) -> dict[Run, list[Run]]:
+        """Each run that is shown → it, and its repeats with other seeds."""
+        groups: dict[Any, list[Run]] = {}
+        for run in self.runs:
+            settings = tuple(_full(run, key) for key in self.keys)
+            groups.setdefault((settings, None if run.is_repeated else run), []).append(run)
+        return {next((run for run in group if run.picture), group[0]): group for group in groups.values()}
+
+    @property
+    def shown(self) -> list[Run]:
+        """The runs without their repeats."""
+        return list(self.repeats)
 
     @cached_property
     def roles(self) -> dict[str, set[str]]:
@@ -58,10 +69,16 @@ class Sweep:
         for run in self.runs:
             for key, names in run.record["roles"].items():
                 roles.setdefault(key, set()).update(names)
+        for key in self.keys:
+            if TOGETHER in key:
+                roles[key] = {role for each in key.split(TOGETHER) for role in roles.get(each, ())}
         return roles
 
     def shortened(self, key: str, value: str) -> str:
         """A key's value in short: a number as 1e6, an image by the name of its file without folder and suffix."""
+        if TOGETHER in key:
+            parts = zip(key.split(TOGETHER), value.split(TOGETHER), strict=True)
+            return TOGETHER.join(self.shortened(*each) for each in parts)
         if key in self.roles:  # also inside {mask:a/sky.png, style:swirl}
             return re.sub(r"[^,:{}\[\] ][^,:{}\[\]]*", lambda path: Path(path[0]).stem, value) or "–"
         return ", ".join(number(word) for word in value.split(", ")) or "–"
@@ -71,7 +88,7 @@ class Sweep:
         """Swept key → value → what it is called: the short form, unless two values have the same one."""
         names = {}
         for key in self.keys:
-            short = {value: self.shortened(key, value) for value in (run.value(key) for run in self.runs)}
+            short = {value: self.shortened(key, value) for value in (_full(run, key) for run in self.runs)}
             names[key] = short if len(set(short.values())) == len(short) else {value: value for value in short}
         return names
 
@@ -81,12 +98,12 @@ class Sweep:
 
     def value(self, run: Run, key: str) -> str:
         """What a run's value of a swept key is called."""
-        return self._names[key][run.value(key)]
+        return self._names[key][_full(run, key)]
 
     def label(self, run: Run, keys: Iterable[str] | None = None) -> str:
         """What distinguishes a run from the others: `style_weight 1e6, init noise`; of equal runs, the folder, too."""
         label = self._settings_of(run, self.keys if keys is None else keys)
-        if keys is None and sum(label == self._settings_of(other, self.keys) for other in self.runs) > 1:
+        if keys is None and sum(label == self._settings_of(other, self.keys) for other in self.shown) > 1:
             return f"{label}, {run.folder.name}"
         return label
 
@@ -100,7 +117,9 @@ class Sweep:
 
     def named(self, key: str) -> str:
         """What a key or a column is called: by the experiment's `labels`, else as it is."""
-        return str(self._labels.get(key, key))
+        return str(
+            self._labels.get(key) or TOGETHER.join(str(self._labels.get(each, each)) for each in key.split(TOGETHER))
+        )
 
     @cached_property
     def _labels(self) -> dict[str, str]:
@@ -140,9 +159,12 @@ class Sweep:
         """
         if self.best_by == metrics.METRICS["total"] and any(key.startswith(MAKE_THE_TOTAL) for key in self.keys):
             return None
-        costs = {run: metrics.cost(self._metric, run.metrics) for run in self.runs if run.status == "finished"}
-        measured = {run: cost for run, cost in costs.items() if cost is not None}
+        measured = {run: mean(costs) for run, group in self.repeats.items() if (costs := self._costs(group))}
         return min(measured, key=lambda run: measured[run]) if len(measured) > 1 else None
+
+    def _costs(self, runs: Iterable[Run]) -> list[float]:
+        finished = (metrics.cost(self._metric, run.metrics) for run in runs if run.status == "finished")
+        return [cost for cost in finished if cost is not None]
 
     @property
     def best_by(self) -> str:
@@ -171,24 +193,7 @@ class Sweep:
     @cached_property
     def sections(self) -> list[Section]:
         """The grid. Empty if fewer than two keys were swept, or if the runs would fill less than half of it."""
-        if len(self.keys) < GRID_KEYS or not self.of_one_command:
-            return []
-        *outer, row_key, column_key = self.keys
-        rows, columns = self.values(row_key), self.values(column_key)
-        titles = list(dict.fromkeys(self.label(run, outer) for run in self.runs)) if outer else [""]
-        if 2 * len(self.runs) < len(titles) * len(rows) * len(columns):
-            return []
-        places: dict[tuple[str, str, str], list[Run]] = {place: [] for place in product(titles, rows, columns)}
-        for run in self.runs:
-            title = self.label(run, outer) if outer else ""
-            places[title, self.value(run, row_key), self.value(run, column_key)].append(run)
-        sections = []
-        for title in titles:
-            cells = [[places[title, row, column] for column in columns] for row in rows]
-            first = next(cell[0] for line in cells for cell in line if cell)
-            originals = [each for key in outer for each in self.originals_of(key, self.value(first, key))]
-            sections.append(Section(title, originals, rows, columns, cells))
-        return sections
+        return sections_of(self) if len(self.keys) >= GRID_KEYS and self.of_one_command else []
 
     @cached_property
     def shared_originals(self) -> list[Original]:
@@ -211,6 +216,11 @@ class Sweep:
         roles = self.roles.get(key, set())
         runs = [run for run in self.runs if roles and self.value(run, key) == value and run.originals]
         return [original for original in (runs[0].originals if runs else []) if original.role in roles]
+
+
+def _full(run: Run, key: str) -> str:
+    """The value of a key, or the values of keys that go together, in full."""
+    return TOGETHER.join(run.value(each) for each in key.split(TOGETHER))
 
 
 def read(folder: Path) -> Sweep:

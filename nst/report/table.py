@@ -1,13 +1,14 @@
 """The table of a sweep: one row a run, one column a fact. A new column is one line in COLUMNS."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from statistics import mean, stdev
 from typing import Any
 
 from nst.files import encode_csv
 from nst.report.records import Run
-from nst.report.sweep import Sweep
+from nst.report.sweep import TOGETHER, Sweep
 from nst.text import number
 
 Table = tuple[list[str], list[list[Any]]]
@@ -20,6 +21,21 @@ def _always(values: Sequence[Any]) -> bool:
 
 def _unless_all_finished(values: Sequence[Any]) -> bool:
     return set(values) != {"finished"}
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A number over repeats: its mean and its standard deviation (of a sample, N - 1)."""
+
+    mean: float
+    deviation: float
+    count: int
+
+    def __str__(self) -> str:
+        return cell(self)
+
+    def __bool__(self) -> bool:
+        return bool(self.mean)
 
 
 @dataclass(frozen=True)
@@ -55,13 +71,14 @@ def build(sweep: Sweep, pictures: bool = False) -> Table:
 
     The status is left out if all runs finished, a loss if it is 0 in all runs. pictures: add the path of each result.
     """
-    return _fill(sweep, [*_keys(sweep), *([PICTURE] if pictures else []), *_measured(sweep)])
+    return _fill(sweep, [*_keys(sweep), *([PICTURE] if pictures else []), *_measured(sweep)], sweep.repeats)
 
 
 def to_csv(sweep: Sweep) -> bytes:
     """The table as a CSV file, with the values of the keys in full, and with each run's folder and error."""
-    keys = [Column(key, partial(Run.value, key=key)) for key in sweep.keys] or _keys(sweep)
-    columns, rows = _fill(sweep, [FOLDER, *keys, *_measured(sweep), ERROR])
+    names = [name for key in sweep.keys for name in key.split(TOGETHER)] + ["seed"] * sweep.has_repeats
+    keys = [Column(name, partial(Run.value, key=name)) for name in names] or _keys(sweep)
+    columns, rows = _fill(sweep, [FOLDER, *keys, *_measured(sweep), ERROR], {run: [run] for run in sweep.runs})
     return encode_csv(columns, [dict(zip(columns, row, strict=True)) for row in rows])
 
 
@@ -75,14 +92,25 @@ def _measured(sweep: Sweep) -> list[Column]:
     return [STATUS, *(metric(name, shown=any) for name in named), *COLUMNS]
 
 
-def _fill(sweep: Sweep, columns: Sequence[Column]) -> Table:
-    filled = {column.name: [column.value(run) for run in sweep.runs] for column in columns}
+def _fill(sweep: Sweep, columns: Sequence[Column], groups: Mapping[Run, Sequence[Run]]) -> Table:
+    """groups: for each row its run, and the runs over which its numbers are averaged."""
+    filled = {column.name: [_together(column, group) for group in groups.values()] for column in columns}
     shown = {column.name: filled[column.name] for column in columns if column.shown(filled[column.name])}
     return list(shown), [list(row) for row in zip(*shown.values(), strict=True)]
 
 
+def _together(column: Column, runs: Sequence[Run]) -> Any:
+    """The value of runs that are repeats of each other."""
+    values = [value for run in runs if (value := column.value(run)) is not None]
+    if len(values) > 1 and all(isinstance(value, int | float) for value in values):
+        return Spread(mean(values), stdev(values), len(values))
+    return next((value for value in values if value != "finished"), values[0] if values else None)
+
+
 def cell(value: Any) -> str:
-    """A value as tables show it: numbers with three digits, nothing for None."""
+    """A value as tables show it: numbers with three digits, nothing for None, repeats as mean ± standard deviation."""
+    if isinstance(value, Spread):
+        return f"{cell(value.mean)} ± {cell(float(f'{value.deviation:.2g}'))}"
     if isinstance(value, float):
         return f"{value:.0f}" if 1e3 <= abs(value) < 1e5 else number(f"{value:.3g}")
     return "" if value is None else str(value)
@@ -93,7 +121,7 @@ def to_markdown(sweep: Sweep) -> str:
     columns, rows = build(sweep)
     marked = [
         [f"**{_markdown_cell(value)}**" if run == sweep.best and value is not None else value for value in row]
-        for run, row in zip(sweep.runs, rows, strict=True)
+        for run, row in zip(sweep.shown, rows, strict=True)
     ]
     return markdown([sweep.named(column) for column in columns], marked)
 
@@ -103,7 +131,7 @@ def to_latex(sweep: Sweep) -> str:
     columns, rows = build(sweep)
     lines = ["\\begin{tabular}{" + "l" + "r" * (len(columns) - 1) + "}", "\\toprule"]
     lines += [" & ".join(_latex_cell(sweep.named(column)) for column in columns) + r" \\", "\\midrule"]
-    for run, row in zip(sweep.runs, rows, strict=True):
+    for run, row in zip(sweep.shown, rows, strict=True):
         bold = "\\textbf{%s}" if run == sweep.best else "%s"
         lines.append(" & ".join(bold % _latex_cell(value) for value in row) + r" \\")
     return "\n".join(["% needs \\usepackage{booktabs}", *lines, "\\bottomrule", "\\end{tabular}"]) + "\n"
@@ -123,6 +151,7 @@ LATEX = {each: f"\\{each}" for each in "&%$#_{}"} | {
     "\\": "\\textbackslash{}",
     "~": "\\textasciitilde{}",
     "^": "\\textasciicircum{}",
+    "±": "$\\pm$",
 }
 """Character → how LaTeX writes it."""
 

@@ -35,8 +35,8 @@ def files(photo: Path) -> list[str]:
         ("content=my pic (1).png,a=b,c.png, chelsea", "content='my pic (1).png','a=b,c.png',chelsea"),
         ("style=[my pic (1).png,waves]", "style=['my pic (1).png',waves]"),
         (
-            "pair=[a=b,c.png,waves],[plain.png,it's {new}.png]",
-            r"pair=['a=b,c.png',waves],[plain.png,'it\'s {new}.png']",
+            "style=[a=b,c.png,waves],[plain.png,it's {new}.png]",
+            r"style=['a=b,c.png',waves],[plain.png,'it\'s {new}.png']",
         ),
         ("content='my pic (1).png',chelsea", "content='my pic (1).png',chelsea"),  # already in Hydra's grammar
         ("seed=range(1,3)", "seed=range(1,3)"),

@@ -10,7 +10,7 @@ import pytest
 from nst.engine.task import Task
 from nst.losses.terms import Style
 from nst.modes.pixels.task import Pixels
-from tests.conftest import Door, pixels
+from tests.conftest import SMALL, Door, pixels
 from tests.processes import Command
 from tests.tracking.test_wandb import TRACKED, group
 
@@ -64,7 +64,16 @@ def stop_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_same_command_in_the_same_folder_completes_a_sweep(
     nst: Door, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    asked = ("-m", "size=64", "steps=4", "tracking=none", "tracking.loss_every=2", "optimizer=adam,lbfgs", "seed=0,1")
+    asked = (
+        "-m",
+        "size=64",
+        "steps=4",
+        "tracking=none",
+        "judge=none",
+        "tracking.loss_every=2",
+        "optimizer=adam,lbfgs",
+        "seed=0,1",
+    )
     sweep = tmp_path / "sweep"
     stop_at(2, monkeypatch)
     stopped = nst(*asked, "hydra.sweep.dir=sweep")
@@ -84,7 +93,7 @@ def test_the_same_command_in_the_same_folder_completes_a_sweep(
 def test_a_sweep_does_not_mix_with_what_a_folder_holds(nst: Door, photo: Path, tmp_path: Path) -> None:
     from PIL import Image
 
-    arguments = ("size=64", "steps=1", "tracking=none", f"content={photo}")
+    arguments = ("size=64", "steps=1", "tracking=none", "judge=none", f"content={photo}")
     assert nst("-m", *arguments, "seed=0,1", "hydra.sweep.dir=sweep").status == 0
     before = {path: path.read_bytes() for path in (tmp_path / "sweep").glob("[0-9]/*.*")}
     other = nst("-m", *arguments, "seed=1,2", "hydra.sweep.dir=sweep")
@@ -120,7 +129,7 @@ def test_a_sweep_follows_no_link_in_its_folder(name: str, nst: Door, tmp_path: P
 
 
 def test_a_job_of_a_sweep_gives_the_picture_it_gives_alone(nst: Door, tmp_path: Path) -> None:
-    arguments = ("size=64", "steps=4", "tracking=none", "init=noise")
+    arguments = ("size=64", "steps=4", "tracking=none", "judge=none", "init=noise")
     swept = "style=swirl,waves", "style_weight=1e3,1e6", "style_layers=[conv_1],[conv_2]"
     assert nst("-m", *arguments, *swept, "hydra.sweep.dir=sweep").status == 0
     for job, alone in (
@@ -147,7 +156,7 @@ def test_jobs_share_the_backbone_and_what_is_encoded(
     counts: list[int] = []
     for weights in ("1", "1,2,3"):
         passes.clear()
-        asked = ("optimizer=adam", "size=64", "steps=3", "tracking=none", "backbone.scale=as_trained")
+        asked = ("optimizer=adam", "size=64", "steps=3", "tracking=none", "judge=none", "backbone.scale=as_trained")
         varied = (f"seed={len(counts)}", f"style_weight={weights}", f"hydra.sweep.dir=sweep{weights[-1]}")
         assert nst("-m", *asked, *varied).status == 0
         counts.append(len(passes))
@@ -159,7 +168,7 @@ def test_jobs_share_the_backbone_and_what_is_encoded(
 def test_a_changed_file_is_read_again(nst: Door, photo: Path, tmp_path: Path) -> None:
     from PIL import Image
 
-    arguments = ("size=64", "steps=1", "tracking=none", "init=content", f"content={photo}")
+    arguments = ("size=64", "steps=1", "tracking=none", "judge=none", "init=content", f"content={photo}")
     first = nst(*arguments)
     Image.open(photo).rotate(180).save(photo)
     second = nst(*arguments)
@@ -171,7 +180,7 @@ def test_a_search_minimizes_a_figure_of_the_record(nst: Door, tmp_path: Path) ->
     pytest.importorskip("optuna", reason="the extra optuna is not installed")
     import yaml
 
-    arguments = ("size=64", "steps=3", "tracking=none", "optimized_metric=tv", "hydra.sweeper.n_trials=5")
+    arguments = ("size=64", "steps=3", "tracking=none", "judge=none", "optimized_metric=tv", "hydra.sweeper.n_trials=5")
     result = nst("experiment=adam_search", *arguments, "hydra.sweep.dir=search")
     assert result.status == 0, result.err
     records = [json.loads(path.read_text()) for path in tmp_path.glob("search/*/record.json")]
@@ -188,16 +197,86 @@ def test_a_search_minimizes_a_figure_of_the_record(nst: Door, tmp_path: Path) ->
     assert not (tmp_path / "none").exists()
 
 
-def test_a_pair_is_a_content_and_a_style(nst: Door) -> None:
-    result = nst("pair=[coffee,waves]", "size=64", "steps=1", "tracking=none")
-    assert (result.record["config"]["content"], result.record["config"]["style"]) == ("coffee", "waves")
-    assert Path(result.record["inputs"]["style"][0]["path"]).stem == "waves"
-    refused = nst("pair=[coffee]", "size=64", "steps=1", "tracking=none")
-    assert refused.status == 2
-    assert "must be [content,style]" in refused.err
-    both = nst("pair=[coffee,waves]", "content=rocket", "size=64", "steps=1", "tracking=none")
-    assert both.status == 2
-    assert "sets the content already" in both.err
+ZIPPED = "zip={content:[coffee,rocket],style:[waves,swirl]}"
+
+
+def test_keys_that_go_together(nst: Door, tmp_path: Path) -> None:
+    small = ("size=64", "steps=1", "tracking=none", "judge=none")
+    result = nst(ZIPPED, "style_weight=1e3,1e6", *small, "hydra.sweep.dir=sweep")  # -m is understood
+    assert result.status == 0, result.err
+    configs = [json.loads(path.read_text())["config"] for path in sorted(tmp_path.glob("sweep/*/record.json"))]
+    assert [(each["content"], each["style"], each["style_weight"]) for each in configs] == [
+        ("coffee", "waves", 1e3),
+        ("coffee", "waves", 1e6),
+        ("rocket", "swirl", 1e3),
+        ("rocket", "swirl", 1e6),
+    ]
+    page = (tmp_path / "sweep" / "report.html").read_text()
+    assert page.count("<td><figure") + page.count("<td>\n") == 4  # pairs × weights are a grid
+    assert "coffee + waves" in page
+    header = (tmp_path / "sweep" / "runs.csv").read_text().splitlines()[0]
+    assert header.startswith("folder,content,style,style_weight,")
+    again = nst(ZIPPED, "style_weight=1e3,1e6", *small, "hydra.sweep.dir=sweep")
+    assert again.out.count("kept ") == 4
+
+
+def test_groups_go_together_too_and_come_from_an_experiment(nst: Door, tmp_path: Path) -> None:
+    folder = tmp_path / "experiment"
+    folder.mkdir()
+    (folder / "mine.yaml").write_text(
+        "# @package _global_\nzip:\n  style_loss: [gram, moments]\n  style_weight: [1, 2]\n"
+        "  style: [[swirl, waves], mosaic]\nhydra:\n  mode: MULTIRUN\n"
+    )
+    result = nst(
+        "experiment=experiment/mine.yaml", "size=64", "steps=1", "tracking=none", "judge=none", "hydra.sweep.dir=sweep"
+    )
+    assert result.status == 0, result.err
+    configs = [json.loads(path.read_text())["config"] for path in sorted(tmp_path.glob("sweep/*/record.json"))]
+    found = [(each["style_loss"]["name"], each["style_weight"], each["style"]) for each in configs]
+    assert found == [("gram", 1, ["swirl", "waves"]), ("moments", 2, "mosaic")]
+
+
+def test_repeats_are_one_row_with_a_mean_and_a_deviation(nst: Door, tmp_path: Path) -> None:
+    asked = ("repeats=3", "init=noise", "style_weight=1e3,1e6", *SMALL, "steps=2", "seed=5", "hydra.sweep.dir=sweep")
+    result = nst(*asked)
+    assert result.status == 0, result.err
+    records = [json.loads((tmp_path / "sweep" / str(job) / "record.json").read_text()) for job in range(6)]
+    seeds = [(record["config"]["style_weight"], record["config"]["seed"]) for record in records]
+    assert seeds == [(weight, seed) for weight in (1e3, 1e6) for seed in (5, 6, 7)]
+    header, _, *rows = (tmp_path / "sweep" / "runs.md").read_text().splitlines()
+    assert len(rows) == 2
+    columns = header.strip("| ").split(" | ")
+    totals = [record["losses"]["loss/total"] for record in records[:3]]
+    shown = rows[0].strip("| ").replace("*", "").split(" | ")[columns.index("loss/total")]
+    mean, deviation = (float(each) for each in shown.split(" ± "))
+    assert mean == pytest.approx(np.mean(totals), rel=1e-2)
+    assert deviation == pytest.approx(np.std(totals, ddof=1), rel=0.1)
+    assert len((tmp_path / "sweep" / "runs.csv").read_text().splitlines()) == 7
+    page = (tmp_path / "sweep" / "report.html").read_text()
+    assert page.count('id="picture-') == 2
+    assert page.count("one of 3") == 2
+    assert page.count("seed 7</figcaption>") == 2  # a click away
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (["zip={content:[coffee],style:[waves,swirl]}"], "content has 1, style has 2"),
+        (["zip=[coffee]"], "must be lists that go together"),
+        (["zip={content:coffee}"], "must be lists that go together"),
+        ([ZIPPED, "content=rocket"], "sets content already"),
+        (["repeats=2", "seed=1,2"], "the seeds are chosen already"),
+        (["repeats=0"], "repeats=0: must be at least 1"),
+        (["repeats=2", "experiment=adam_search"], "a search chooses its own runs"),
+        (["zip={styl:[a,b]}"], "no key 'styl'"),
+    ],
+)
+def test_what_cannot_go_together_is_refused(asked: list[str], said: str, nst: Door, tmp_path: Path) -> None:
+    result = nst(*asked, "size=64", "steps=1", "tracking=none", "judge=none", "hydra.sweep.dir=sweep")
+    assert result.status == 2
+    assert said in result.err
+    assert result.err.count("\n") == 1, result.err
+    assert not (tmp_path / "sweep").exists()
 
 
 @pytest.mark.parametrize(("launcher", "extra"), [("ray", "ray"), ("submitit_slurm", "submitit"), ("joblib", "joblib")])
@@ -221,7 +300,7 @@ def test_a_job_that_breaks_costs_no_other_and_keeps_its_own_traceback(
             raise RuntimeError("a bug of ours")
 
     monkeypatch.setattr(Task, "before_chunk", broken)
-    asked = ("-m", "size=64", "steps=2", "tracking=none", "hydra.sweep.dir=sweep")
+    asked = ("-m", "size=64", "steps=2", "tracking=none", "judge=none", "hydra.sweep.dir=sweep")
     swept = "style_layers=[conv_1,conv_2],[conv_1],[conv_1,conv_3]"
     result = nst(*asked, swept)
     assert result.status == 1
@@ -236,7 +315,7 @@ def test_a_job_that_breaks_costs_no_other_and_keeps_its_own_traceback(
 
 def test_a_job_that_diverges_costs_no_other_under_a_launcher(tmp_path: Path) -> None:
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="joblib is not installed")
-    asked = ["-m", "size=64", "steps=2", "tracking=none", "optimizer=adam", "optimizer.lr=1e30,0.02"]
+    asked = ["-m", "size=64", "steps=2", "tracking=none", "judge=none", "optimizer=adam", "optimizer.lr=1e30,0.02"]
     done = Command(*asked, "hydra.sweep.dir=sweep", *LAUNCHERS["hydra_joblib_launcher"]).end()
     assert done.status == 1, done.said
     records = [json.loads((tmp_path / "sweep" / str(job) / "record.json").read_text()) for job in range(2)]

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from nst.judges import Judge, Layers, Look, Place, Reference, pixel_figures
 from nst.judges.figures import high_share, noise, structure
-from tests.conftest import SMALL, Door, random_features
+from tests.conftest import TINY, Door, random_features
 
 
 def gray(values: Tensor) -> Tensor:
@@ -98,7 +98,7 @@ NEEDED = {
 
 @pytest.mark.parametrize("mode", NEEDED)
 def test_a_run_is_judged_at_layers_that_it_did_not_use(mode: str, nst: Door) -> None:
-    small = [key for key in SMALL if mode == "transfer" or not key.startswith(("style_l", "content_l"))]
+    small = [key for key in TINY if mode == "transfer" or not key.startswith(("style_l", "content_l"))]
     layers = {"texture": ["style_layers=[conv_1,conv_2]"], "reconstruct": ["content_layers=[conv_2]"]}.get(mode, [])
     result = nst(f"mode={mode}", *small, *layers)
     assert result.status == 0, result.err
@@ -111,7 +111,7 @@ def test_a_run_is_judged_at_layers_that_it_did_not_use(mode: str, nst: Door) -> 
 
 
 def test_more_style_is_closer_to_the_style_and_less_like_the_content(nst: Door, photo: Path) -> None:
-    asked = (*SMALL[1:], "size=96", f"content={photo}", "steps=20", "init=content")
+    asked = (*TINY[1:], "size=96", f"content={photo}", "steps=20", "init=content")
     little, much = (nst(*asked, f"style_weight={weight}").record["figures"] for weight in ("1", "1e8"))
     assert much["judge/w2"] < little["judge/w2"]
     assert much["judge/color"] < little["judge/color"]
@@ -120,7 +120,7 @@ def test_more_style_is_closer_to_the_style_and_less_like_the_content(nst: Door, 
 
 def test_another_network_judges_if_it_is_at_hand(nst: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_file(random_features("squeezenet1_0"), tmp_path / "squeezenet.safetensors")
-    asked = nst(*SMALL, "judge=squeezenet", "judge.weights=squeezenet.safetensors")
+    asked = nst(*TINY, "judge=squeezenet", "judge.weights=squeezenet.safetensors")
     assert asked.status == 0, asked.err
     assert asked.record["judge"]["network"] == "squeezenet"
     assert asked.record["judge"]["layers"] == {"style": ["relu1", "fire4", "fire8", "fire9"], "content": "fire5"}
@@ -129,13 +129,13 @@ def test_another_network_judges_if_it_is_at_hand(nst: Door, tmp_path: Path, monk
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
     torch.save(random_features("squeezenet1_0"), cache / "squeezenet1_0-b66bff10.pth")
     monkeypatch.setattr("nst.backbones.weights.sha256", lambda path: "b66bff10")
-    found = nst(*SMALL)
+    found = nst(*TINY)
     assert found.record["judge"]["network"] == "squeezenet"
     assert found.record["figures"] == pytest.approx(asked.record["figures"])
 
 
 def test_nobody_judges_if_that_is_asked_for(nst: Door) -> None:
-    result = nst(*SMALL, "judge=none")
+    result = nst(*TINY, "judge=none")
     assert result.record["figures"] == {}
     assert "judge" not in result.record
     assert "judge  " not in result.out
@@ -146,7 +146,7 @@ def test_a_judge_that_breaks_costs_no_picture(nst: Door, monkeypatch: pytest.Mon
         raise RuntimeError("out of memory")
 
     monkeypatch.setattr("nst.modes.judging.pixel_figures", broken)
-    result = nst(*SMALL)
+    result = nst(*TINY)
     assert result.status == 0
     assert "the picture could not be judged: RuntimeError: out of memory" in result.out + result.err
     assert result.record["status"] == "finished"
@@ -154,7 +154,7 @@ def test_a_judge_that_breaks_costs_no_picture(nst: Door, monkeypatch: pytest.Mon
 
 
 def test_a_large_picture_is_judged_in_a_smaller_size(nst: Door, photo: Path) -> None:
-    kept = nst(*SMALL[2:], f"content={photo}", "steps=1", "size=640", "init=content", "style_weight=0", "tv_weight=0")
+    kept = nst(*TINY[2:], f"content={photo}", "steps=1", "size=640", "init=content", "style_weight=0", "tv_weight=0")
     assert kept.record["figures"]["judge/ssim"] > 0.99
 
 
@@ -163,7 +163,7 @@ def test_a_mask_and_a_mix_are_judged_too(nst: Door, photo: Path, tmp_path: Path)
     half[:, :32] = 255
     Image.fromarray(half).save(tmp_path / "mask.png")
     mixed = "style=[swirl,waves]", "style_mix=[0.7,0.3]"
-    result = nst(*SMALL, f"content={photo}", "mask=mask.png", *mixed, "colors=matched")
+    result = nst(*TINY, f"content={photo}", "mask=mask.png", *mixed, "colors=matched")
     assert result.status == 0, result.err
     assert all(math.isfinite(value) for value in result.record["figures"].values())
 
@@ -184,7 +184,7 @@ def test_a_mask_and_a_mix_are_judged_too(nst: Door, photo: Path, tmp_path: Path)
 def test_what_cannot_judge_is_refused_before_anything_is_written(
     asked: list[str], said: str, nst: Door, photo: Path, tmp_path: Path
 ) -> None:
-    result = nst(*SMALL, *asked)
+    result = nst(*TINY, *asked)
     assert result.status == 2
     assert said in result.err
     assert result.err.count("\n") == 1

@@ -93,7 +93,7 @@ def report(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -
     return door
 
 
-ROLES = {"content": ["content"], "style": ["style"], "pair": ["content", "style"], "init": ["init"]}
+ROLES = {"content": ["content"], "style": ["style"], "init": ["init"]}
 """In a record: key whose values are images → roles."""
 
 
@@ -522,22 +522,22 @@ def test_a_browser_shows_it_compares_and_opens_a_config(report: Callable[..., tu
 EXPERIMENTS = sorted(path.stem for path in (ROOT / "conf" / "experiment").glob("*.yaml"))
 LAYERS = ["conv_1", "conv_2", "conv_3", "conv_4", "conv_5"]
 PAIRS = [
-    "chelsea, facets",
-    "astronaut, mosaic",
-    "coffee, waves",
-    "rocket, swirl",
-    "chelsea, ihc",
-    "coffee, tessellation",
+    "chelsea + facets",
+    "astronaut + mosaic",
+    "coffee + waves",
+    "rocket + swirl",
+    "chelsea + ihc",
+    "coffee + tessellation",
 ]
 GRIDS = {
     "gram_normalization": (["chw", "none"], ["1e-12", "1e6"]),
     "feedforward_pictures": (["chelsea", "astronaut", "coffee", "rocket"], ["transfer", "stylize"]),
     "grid": (["chelsea", "astronaut"], ["swirl", "mosaic"]),
     "calibration": (["wasserstein", "gram"], ["1", "1e6", "1e9"]),
-    "style_losses": (["chelsea, swirl", "rocket, ihc"], ["wasserstein", "gram"]),
+    "style_losses": (["chelsea + swirl", "rocket + ihc"], ["wasserstein", "gram"]),
     "init": (["classroom", "shallow"], ["noise", "content"]),
     "mixing": (["chelsea", "coffee"], ["1, 0", "0.75, 0.25", "0.5, 0.5", "0.25, 0.75", "0, 1"]),
-    "colors": (["chelsea, swirl", "astronaut, mosaic", "coffee, waves"], ["style", "content", "matched"]),
+    "colors": (["chelsea + swirl", "astronaut + mosaic", "coffee + waves"], ["style", "content", "matched"]),
     "regions": (
         [
             "{mask:coffee_mask, style:mosaic}",
@@ -547,13 +547,13 @@ GRIDS = {
         ["resample", "inside"],
     ),
     "structure": (["features", "self_similarity"], ["0", "30", "300"]),
-    "strokes": (["chelsea, mosaic", "astronaut, swirl"], ["fine", "medium", "large"]),
+    "strokes": (["chelsea + mosaic", "astronaut + swirl"], ["fine", "medium", "large"]),
 }
 ROWS = {
     "cat": ("style", ["swirl", "facets", "waves", "tessellation", "mosaic", "ihc", "retina", "hubble"]),
     "content_layers": ("content_layers", LAYERS),
     "content_noise": ("seed", ["0", "1"]),
-    "favorites": ("pair", PAIRS),
+    "favorites": ("content + style", PAIRS),
     "style_weight": ("style weight β", ["1", "1e3", "1e4", "1e5", "5e5", "1e6", "1e7", "1e9"]),
     "texture_layers": ("style_layers", LAYERS),
     "texture_noise": ("seed", ["0", "1"]),
@@ -563,7 +563,7 @@ ROWS = {
 FEWER = {
     "gram_normalization": ["style_loss.normalize=chw,none", "style_weight=1e-12,1e6"],
     "calibration": ["style_loss=wasserstein,gram"],
-    "style_losses": ["style_loss=wasserstein,gram", "pair=[chelsea,swirl],[rocket,ihc]"],
+    "style_losses": ["style_loss=wasserstein,gram", "zip={content:[chelsea,rocket],style:[swirl,ihc]}"],
     "feedforward_pictures": ["checkpoint=generator.safetensors"],
     "structure": ["style=swirl"],
 }
@@ -578,7 +578,13 @@ def test_every_sweep_runs_to_its_report(name: str, nst: Door, tmp_path: Path) ->
         pytest.importorskip("optuna", reason="the extra optuna is not installed")
     (tmp_path / "generator.safetensors").write_bytes(encode(Generator("johnson", 4, 1), {}))
     result = nst(
-        f"experiment={name}", *FEWER.get(name, []), "steps=2", "size=64", "tracking=none", "hydra.sweep.dir=sweep"
+        f"experiment={name}",
+        *FEWER.get(name, []),
+        "steps=2",
+        "size=64",
+        "tracking=none",
+        "judge=none",
+        "hydra.sweep.dir=sweep",
     )
     assert result.status == 0, result.err
     page = Page(tmp_path / "sweep" / "report.html")

@@ -29,10 +29,9 @@ MODES = [
         "transfer",
         "paint the content in the style (Gatys 2016)",
         BUILD,
-        CONTENT | STYLE | CONTROL | IMAGE | {"pair"},
+        CONTENT | STYLE | CONTROL | IMAGE,
         roles={
             **{role: (role,) for role in ("content", "style", "init", "mask")},
-            "pair": ("content", "style"),
             "regions": ("style", "mask"),
         },
         needed=("content", "style"),
