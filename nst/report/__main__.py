@@ -4,6 +4,7 @@ import argparse
 import os
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from nst.errors import REFUSED, STOPPED, InputError, one_line
@@ -24,6 +25,9 @@ def main() -> None:
     parser.add_argument("--title", help="the title of the page, in place of the experiment's")
     parser.add_argument("--output", type=Path, metavar="FILE", help="the page; needed for several folders")
     parser.add_argument("--publish", type=Path, metavar="FOLDER", help="write README.md, sheet.jpg and runs.csv there")
+    parser.add_argument(
+        "--top", type=int, metavar="N", help="show the pictures of the N best runs, by optimized_metric"
+    )
     parser.add_argument("--watch", action="store_true", help="show the page in a browser while the runs go on")
     parser.add_argument("--port", type=int, default=0, help="of --watch; 0: any that is free")
     arguments = parser.parse_args()
@@ -42,7 +46,9 @@ def _report(asked: argparse.Namespace) -> dict[str, Path]:
     """Write what was asked for. Returns the files by name."""
     if asked.watch:
         watch(asked.folder, asked.title, asked.port)
-    sweeps = [read(folder) for folder in asked.folder]
+    if asked.top is not None and asked.top < 1:
+        raise InputError(f"--top {asked.top}: at least 1")
+    sweeps = [replace(read(folder), top=asked.top) for folder in asked.folder]
     if len(sweeps) > 1 and (asked.publish or not asked.output):
         raise InputError("several folders are one page: give it with --output report.html; --publish takes one folder")
     if asked.publish:

@@ -37,14 +37,14 @@ def draw(sweep: Sweep) -> str:
     curves = {name: lines for name, lines in curves.items() if any(value > 0 for line in lines for value in line[2])}
     if not curves:
         return ""
-    colors = matplotlib.colormaps["viridis"].resampled(max(len(sweep.shown), 2))
+    colors = matplotlib.colormaps["viridis"].resampled(max(len(sweep.repeats), 2))
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(5 * len(curves) + 1.5, 3.6), layout="constrained")
         panels = figure.subplots(1, len(curves), squeeze=False)[0]
         for panel, (name, lines) in zip(panels, curves.items(), strict=True):
             for index, (run, steps, values, deviations) in enumerate(lines):
                 # the last colors of viridis are too light for a white page
-                color = colors(0.9 * index / max(len(sweep.shown) - 1, 1))
+                color = colors(0.9 * index / max(len(sweep.repeats) - 1, 1))
                 label = sweep.value(run, *sweep.keys) if len(sweep.keys) == 1 else sweep.label(run)
                 panel.plot(steps, values, color=color, linewidth=1.5, label=label[:LABEL], gid=f"{name}-{index}")
                 if any(deviations):
@@ -55,7 +55,7 @@ def draw(sweep: Sweep) -> str:
             panel.yaxis.set_major_formatter(LogFormatter())
             panel.yaxis.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(1, 0.5)))
             panel.grid(alpha=0.25)
-        if 1 < len(sweep.shown) <= LEGEND:
+        if 1 < len(sweep.repeats) <= LEGEND:
             title = sweep.names[0] if len(sweep.keys) == 1 else None
             entries = panels[0].get_legend_handles_labels()
             figure.legend(*entries, title=title, loc="outside right upper", frameon=False)
@@ -64,7 +64,7 @@ def draw(sweep: Sweep) -> str:
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]
     for name in curves:
-        for index, run in enumerate(sweep.shown):
+        for index, run in enumerate(sweep.repeats):
             line = f'<g id="{name}-{index}">'
             svg = svg.replace(line, f"{line}<title>{escape(sweep.label(run))}</title>")
     return re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)

@@ -31,6 +31,8 @@ class Sweep:
 
     folder: Path
     runs: list[Run]
+    top: int | None = None
+    """Show the pictures of so many runs, from the best on; None: of all."""
 
     @cached_property
     def keys(self) -> list[str]:
@@ -59,8 +61,8 @@ class Sweep:
 
     @property
     def shown(self) -> list[Run]:
-        """The runs without their repeats."""
-        return list(self.repeats)
+        """The runs whose pictures are shown: without their repeats, and if `top` says so only the best."""
+        return list(self.repeats) if self.top is None else sorted(self._costs, key=self._costs.__getitem__)[: self.top]
 
     @cached_property
     def roles(self) -> dict[str, set[str]]:
@@ -103,7 +105,7 @@ class Sweep:
     def label(self, run: Run, keys: Iterable[str] | None = None) -> str:
         """What distinguishes a run from the others: `style_weight 1e6, init noise`; of equal runs, the folder, too."""
         label = self._settings_of(run, self.keys if keys is None else keys)
-        if keys is None and sum(label == self._settings_of(other, self.keys) for other in self.shown) > 1:
+        if keys is None and sum(label == self._settings_of(other, self.keys) for other in self.repeats) > 1:
             return f"{label}, {run.folder.name}"
         return label
 
@@ -159,12 +161,16 @@ class Sweep:
         """
         if self.best_by == metrics.METRICS["total"] and any(key.startswith(MAKE_THE_TOTAL) for key in self.keys):
             return None
-        measured = {run: mean(costs) for run, group in self.repeats.items() if (costs := self._costs(group))}
-        return min(measured, key=lambda run: measured[run]) if len(measured) > 1 else None
+        return min(self._costs, key=self._costs.__getitem__) if len(self._costs) > 1 else None
 
-    def _costs(self, runs: Iterable[Run]) -> list[float]:
-        finished = (metrics.cost(self._metric, run.metrics) for run in runs if run.status == "finished")
-        return [cost for cost in finished if cost is not None]
+    @cached_property
+    def _costs(self) -> dict[Run, float]:
+        """Run → what is least for the best one, its mean over repeats."""
+        found: dict[Run, list[float]] = {}
+        for run, group in self.repeats.items():
+            costs = [metrics.cost(self._metric, each.metrics) for each in group if each.status == "finished"]
+            found[run] = [cost for cost in costs if cost is not None]
+        return {run: mean(costs) for run, costs in found.items() if costs}
 
     @property
     def best_by(self) -> str:
@@ -193,7 +199,7 @@ class Sweep:
     @cached_property
     def sections(self) -> list[Section]:
         """The grid. Empty if fewer than two keys were swept, or if the runs would fill less than half of it."""
-        return sections_of(self) if len(self.keys) >= GRID_KEYS and self.of_one_command else []
+        return sections_of(self) if len(self.keys) >= GRID_KEYS and self.of_one_command and not self.top else []
 
     @cached_property
     def shared_originals(self) -> list[Original]:

@@ -121,7 +121,7 @@ def to_markdown(sweep: Sweep) -> str:
     columns, rows = build(sweep)
     marked = [
         [f"**{_markdown_cell(value)}**" if run == sweep.best and value is not None else value for value in row]
-        for run, row in zip(sweep.shown, rows, strict=True)
+        for run, row in zip(sweep.repeats, rows, strict=True)
     ]
     return markdown([sweep.named(column) for column in columns], marked)
 
@@ -131,7 +131,7 @@ def to_latex(sweep: Sweep) -> str:
     columns, rows = build(sweep)
     lines = ["\\begin{tabular}{" + "l" + "r" * (len(columns) - 1) + "}", "\\toprule"]
     lines += [" & ".join(_latex_cell(sweep.named(column)) for column in columns) + r" \\", "\\midrule"]
-    for run, row in zip(sweep.shown, rows, strict=True):
+    for run, row in zip(sweep.repeats, rows, strict=True):
         bold = "\\textbf{%s}" if run == sweep.best else "%s"
         lines.append(" & ".join(bold % _latex_cell(value) for value in row) + r" \\")
     return "\n".join(["% needs \\usepackage{booktabs}", *lines, "\\bottomrule", "\\end{tabular}"]) + "\n"

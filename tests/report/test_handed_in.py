@@ -103,6 +103,17 @@ def test_the_best_run_is_that_of_the_chosen_figure(
     assert "| judge/ssim | judge/w2 |" in (sweep / "runs.md").read_text()
 
 
+def test_a_search_shows_the_best(tmp_path: Path, report: Report) -> None:
+    search = configured(made_up(tmp_path / "found", [{"seed": each} for each in range(4)]), optimized_metric="w2")
+    for job, w2 in enumerate([3.0, 1.0, 4.0, 2.0]):
+        edit_record(search / str(job), figures={"judge/w2": w2})
+    assert report(search, "--top", "2")[0] == 0
+    page = Page(search / "report.html")
+    assert [caption for caption in page.captions if "seed" in caption] == ["seed 1", "seed 3"]
+    assert len((search / "runs.md").read_text().splitlines()) == 6  # the table has all
+    assert report(search, "--top", "0")[0] == 2
+
+
 def test_several_folders_are_parts_of_one_page(tmp_path: Path, weights: Path, report: Report) -> None:
     seeds = made_up(tmp_path / "seeds", [{"seed": each} for each in range(2)])
     assert report(weights, seeds)[0] == 2
