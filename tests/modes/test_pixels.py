@@ -186,7 +186,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_with_one_line(nst: Door) -> None
 def test_a_picture_is_laid_out_small_and_finished_large(nst: Door) -> None:
     def sides(*overrides: str) -> list[int]:
         texture = any(each == "mode=texture" for each in overrides)
-        result = nst(*(SMALL[:-1] if texture else SMALL), "steps=8", "tracking.image_every=2", *overrides)
+        result = nst(*(SMALL[:-2] if texture else SMALL), "steps=8", "tracking.image_every=2", *overrides)
         assert result.pixels().shape == (64, 64, 3)
         return [max(pixels(path).shape) for path in sorted((result.folder / "progress").iterdir())]
 
@@ -197,7 +197,7 @@ def test_a_picture_is_laid_out_small_and_finished_large(nst: Door) -> None:
     assert "take scales=2" in nst(*SMALL, "content=astronaut", "scales=3", deepest).err
     texture = ("mode=texture", "style=swirl", deepest, "scales=2")
     assert sides(*texture) == [32, 32, 64, 64]
-    fewer = nst(*SMALL[:-1], *texture[:-1], "size=40", "smallest_scale=5")  # four scales, but for the deepest layer
+    fewer = nst(*SMALL[:-2], *texture[:-1], "size=40", "smallest_scale=5")  # four scales, but for the deepest layer
     assert fewer.pixels().shape == (40, 40, 3)
     assert fewer.record["decided"]["scales"] < 4
     assert [nst(*SMALL, "steps=2", f"size={size}").record["decided"]["scales"] for size in (191, 192)] == [1, 2]
