@@ -10,7 +10,7 @@ from pathlib import Path
 from nst.errors import REFUSED, STOPPED, InputError, one_line
 from nst.files import write_whole
 from nst.report import write_report
-from nst.report.page import render
+from nst.report.page import render, render_front, render_pairs
 from nst.report.publish import publish
 from nst.report.sweep import read
 from nst.report.watch import watch
@@ -25,6 +25,8 @@ def main() -> None:
     parser.add_argument("--title", help="the title of the page, in place of the experiment's")
     parser.add_argument("--output", type=Path, metavar="FILE", help="the page; needed for several folders")
     parser.add_argument("--publish", type=Path, metavar="FOLDER", help="write README.md, sheet.jpg and runs.csv there")
+    parser.add_argument("--by", metavar="KEY", help="compare the runs that differ in KEY alone, side by side")
+    parser.add_argument("--best", action="store_true", help="plot what is kept of the content against the style")
     parser.add_argument(
         "--top", type=int, metavar="N", help="show the pictures of the N best runs, by optimized_metric"
     )
@@ -49,8 +51,15 @@ def _report(asked: argparse.Namespace) -> dict[str, Path]:
     if asked.top is not None and asked.top < 1:
         raise InputError(f"--top {asked.top}: at least 1")
     sweeps = [replace(read(folder), top=asked.top) for folder in asked.folder]
-    if len(sweeps) > 1 and (asked.publish or not asked.output):
+    if len(sweeps) > 1 and (asked.publish or not (asked.output or asked.by or asked.best)):
         raise InputError("several folders are one page: give it with --output report.html; --publish takes one folder")
+    if asked.by or asked.best:
+        if (asked.by and asked.best) or asked.publish:
+            raise InputError("--by, --best and --publish: three kinds of pages; ask for one at a time")
+        page = render_pairs(sweeps, asked.by, asked.title) if asked.by else render_front(sweeps, asked.title)
+        output = asked.output or sweeps[0].folder / ("compared.html" if asked.by else "best.html")
+        write_whole(output, page.encode())
+        return {"report": output}
     if asked.publish:
         return publish(sweeps[0], asked.publish)
     if not asked.output:

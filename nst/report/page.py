@@ -9,10 +9,12 @@ from math import sqrt
 from pathlib import Path
 from urllib.parse import quote
 
+import numpy as np
 import yaml
 
 from nst.images.written import is_written_image, read_written
-from nst.report import chart
+from nst.report import chart, front
+from nst.report.pairs import compared
 from nst.report.records import Original, Run
 from nst.report.sweep import Sweep
 from nst.report.table import build, cell
@@ -37,6 +39,32 @@ def render(sweeps: Sequence[Sweep], title: str | None = None, beside: Path | Non
     beside, places = beside or sweeps[0].folder, iter(range(count))
     parts = [_part(sweep, count, places, beside, len(sweeps) > 1) for sweep in sweeps]
     return fill("report.html", title=title or sweeps[0].title, parts=parts)
+
+
+def render_pairs(sweeps: Sequence[Sweep], key: str, title: str | None = None) -> str:
+    """One page of the runs that differ in one key alone, side by side. Raises InputError if there are none."""
+    comparisons = compared(sweeps, key)
+    embed = _Embedder(sum(len(each.runs) for each in comparisons))
+    part = fill("pairs.html", filters={"embed": embed}, comparisons=comparisons, key=key)
+    return fill("report.html", title=title or f"By {key}", parts=[part])
+
+
+def render_front(sweeps: Sequence[Sweep], title: str | None = None) -> str:
+    """One page of the Pareto front. Raises InputError if fewer than two runs can be compared."""
+    axes, points = front.measured(sweeps)
+    best = front.front(points)
+    shown = [best[round(place)] for place in np.linspace(0, len(best) - 1, min(len(best), front.MOST))]
+    facts = {
+        "axes": axes,
+        "points": points,
+        "front": best,
+        "shown": shown,
+        "count": len(points),
+        "label": {run: sweep.label(run) for sweep in sweeps for run in sweep.repeats},
+        "plot": front.draw(axes, points, shown),
+    }
+    part = fill("front.html", filters={"cell": cell, "embed": _Embedder(len(shown))}, **facts)
+    return fill("report.html", title=title or "The best of content and style", parts=[part])
 
 
 def _part(sweep: Sweep, count: int, places: Iterator[int], beside: Path, several: bool) -> str:
