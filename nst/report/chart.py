@@ -37,7 +37,7 @@ def draw(sweep: Sweep) -> str:
     curves = {name: lines for name, lines in curves.items() if any(value > 0 for line in lines for value in line[2])}
     if not curves:
         return ""
-    colors = matplotlib.colormaps["viridis"].resampled(max(len(sweep.repeats), 2))
+    colors = matplotlib.colormaps["viridis"]
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(5 * len(curves) + 1.5, 3.6), layout="constrained")
         panels = figure.subplots(1, len(curves), squeeze=False)[0]

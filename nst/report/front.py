@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
+from matplotlib.ticker import LogFormatter
 
 from nst.errors import InputError
 from nst.images.written import read_written
@@ -18,6 +19,8 @@ AXES = (("judge/self_similarity", "judge/w2"), ("loss/content", "loss/style"))
 """Distance from the content and from the style: a judge's, or, of runs that nobody judged, the losses."""
 SIDE = 90
 """Longest side of a picture in the plot, in points."""
+WIDE = 20
+"""Ratio of the largest value to the smallest above which an axis is logarithmic."""
 MOST = 12
 """Pictures in the plot: more would cover each other."""
 
@@ -59,9 +62,11 @@ def draw(axes: tuple[str, str], points: dict[Run, tuple[float, float]], shown: S
             box = AnnotationBbox(image, points[run], offset, boxcoords="offset points", arrowprops={"arrowstyle": "-"})
             panel.add_artist(box)
             panel.annotate(str(number), points[run], fontweight="bold", color="#1b6ac9")
-        panel.set(
-            xscale="log", yscale="log", xlabel=f"{axes[0]} (from the content)", ylabel=f"{axes[1]} (from the style)"
-        )
+        for values, set_scale, axis in ((kept, panel.set_xscale, panel.xaxis), (close, panel.set_yscale, panel.yaxis)):
+            if min(values) > 0 and max(values) > WIDE * min(values):
+                set_scale("log")
+                axis.set_major_formatter(LogFormatter())
+        panel.set(xlabel=f"{axes[0]} (from the content)", ylabel=f"{axes[1]} (from the style)")
         panel.margins(0.15)
         panel.grid(alpha=0.25)
         buffer = io.StringIO()

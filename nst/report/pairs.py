@@ -78,6 +78,11 @@ def _differences(runs: Sequence[Run]) -> dict[str, list[str]]:
     return {name: [str(each.get(name, "–")) for each in several] for name in _differing(several)}
 
 
+def _signed(difference: float) -> str:
+    shown = cell(difference)
+    return shown if shown.startswith("-") else f"+{shown}"
+
+
 def _numbers(runs: Sequence[Run]) -> dict[str, list[str]]:
     names = dict.fromkeys(name for run in runs for name in run.metrics if name.startswith(("judge/", "loss/")))
     names |= dict.fromkeys(["seconds_per_step", "total_seconds", "peak_memory_mb"])
@@ -87,6 +92,6 @@ def _numbers(runs: Sequence[Run]) -> dict[str, list[str]]:
         if any(values):
             first, *others = values
             both = len(others) == 1 and first is not None and others[0] is not None
-            change = [f"{others[0] - first:+.3g}"] if both else []  # type: ignore[operator]
+            change = [_signed(others[0] - first)] if both else []  # type: ignore[operator]
             rows[name] = [*(cell(float(value)) if value is not None else "" for value in values), *change]
     return rows

@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from nst.report.front import front, measured
 from nst.report.sweep import read
-from tests.report.test_report import Page, edit_record, made_up, report
+from tests.report.test_report import CHROMIUM, Page, edit_record, made_up, report
 
 __all__ = ["report"]
 Report = Callable[..., tuple[int, str]]
@@ -90,3 +91,25 @@ def test_one_kind_of_page_at_a_time(flag: str, tmp_path: Path, report: Report) -
     sweep = made_up(tmp_path / "sweep", [{"style_weight": float(each)} for each in (1, 2)])
     assert report(sweep, flag, "--publish", tmp_path / "published")[0] == 2
     assert not (tmp_path / "published").exists()
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
+def test_all_pictures_of_a_comparison_are_zoomed_and_moved_at_once(tmp_path: Path, report: Report) -> None:
+    sweep = made_up(tmp_path / "sweep", [{"style_weight": float(each)} for each in (1, 2)])
+    assert report(sweep, "--by", "style_weight")[0] == 0
+    page = sweep / "compared.html"
+    script = """<script>
+      const zoom = document.querySelector(".pair input"), together = document.querySelector(".together");
+      together.setPointerCapture = () => {};
+      const point = (kind, x) => together.dispatchEvent(new PointerEvent(kind, {clientX: x, clientY: 0, pointerId: 1}));
+      zoom.value = 4; zoom.dispatchEvent(new Event("input"));
+      point("pointerdown", 0); point("pointermove", 9999); point("pointerup", 9999); point("pointermove", 0);
+      const seen = [...together.querySelectorAll("img")].map(image => image.style.transform);
+      document.body.innerText = JSON.stringify(seen);
+    </script></body>"""
+    page.write_text(page.read_text().replace("</body>", script))
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", f"--user-data-dir={tmp_path / 'profile'}"]
+    command = [str(CHROMIUM), *options, page.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    seen = json.loads(re.findall(r"<body>(\[.*?\])\s*</body>", done.stdout, flags=re.DOTALL)[0])
+    assert seen == ["scale(4) translate(37.5%, 0%)"] * 2  # not beyond the border
