@@ -129,6 +129,13 @@ class Trainer(Section):
 
 
 @dataclass
+class Sweep(Section):
+    fail_fast: bool = key(False, "leave out the jobs after the first one that fails")
+    minutes: float | None = key(None, "start no job later than so many minutes after the sweep's start", above=0)
+    dry_run: bool = key(False, "print the jobs with their estimated time and memory, and run none")
+
+
+@dataclass
 class Tracking(Section):
     name: str = key(MISSING, "wandb, tensorboard or none; set by the group")
     loss_every: int = key(10, "steps between two lines of losses.csv", at_least=1)
@@ -210,6 +217,7 @@ class Config(Section):
     repeats: int = key(
         1, "a sweep runs each of its jobs with so many seeds, and reports means", at_least=1, at_most=1000
     )
+    sweep: Sweep = key(Sweep, "which jobs of a sweep are run")
     zip: Any = key(None, "keys whose values go together in a sweep, such as {content:[a,b],style:[c,d]}")
     question: str | None = key(None, "the question that an experiment asks; the report's title, if it has no other")
     title: str | None = key(None, "the title of the report")

@@ -24,7 +24,7 @@ from nst.cli.previous import PreviousRun
 from nst.errors import DIVERGED, REFUSED, STOPPED, Diverged, InputError, Stopped, one_line
 from nst.files import write_whole
 from nst.session import Session
-from nst.text import open_streams
+from nst.text import open_streams, say
 
 ERROR_LOG = "error.log"
 """The traceback of a job that broke, in its folder."""
@@ -100,6 +100,9 @@ def run_job(composed: DictConfig, here: Session) -> float | None:
         swept = [modes.get(name) for name in arguments.swept_modes(hydra_config, modes.all_modes())]
         modes.refuse_unused(modes.get(composed.mode), arguments.typed_keys(), swept)
         config = schema.checked(composed, labels.overridden)
+        if labels.sweep and (reason := sweeps.why_left_out(labels.sweep, config.sweep.minutes, config.sweep.fail_fast)):
+            _leave_out(reason, labels, folder)
+            return None
         with here.timed("imports"):  # torch and the rest: only now, so that refusals answer at once
             from nst.runner import Request, execute
 
@@ -115,6 +118,11 @@ def run_job(composed: DictConfig, here: Session) -> float | None:
         _fail(error, labels, folder)
         return None
     return metrics.cost(config.optimized_metric, summary)
+
+
+def _leave_out(reason: str, labels: Labels, folder: Path) -> None:
+    say(f"skipped  {os.path.relpath(folder)}: {reason}")
+    sweeps.leave_failure(folder, labels, "skipped", reason)
 
 
 def _take_up(composed: DictConfig, labels: Labels, folder: Path) -> tuple[Path, PreviousRun | None, DictConfig]:

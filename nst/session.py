@@ -18,6 +18,8 @@ class Session:
         """The lock of the sweep that this process started."""
         self.sweeps: list[Path] = []
         """Folders of the sweeps that this process started and has not reported on yet."""
+        self.foreseen: list[float | None] = []
+        """Estimated seconds of the jobs of a dry run."""
         self.unreachable: dict[str, str] = {}
         """Tracker → why its server was given up: the jobs that follow do not wait for it again."""
         self._caches: dict[str, OrderedDict[Hashable, Any]] = {}

@@ -58,3 +58,10 @@ def number(text: str) -> str:
 def gigabytes(count: float) -> str:
     """A number of bytes in GB, to two digits."""
     return f"{count / 1e9:.2g} GB"
+
+
+def duration(seconds: float | None) -> str:
+    """`about 95 s`, or `about 12 min`; for None `time unknown`."""
+    if seconds is None:
+        return "time unknown"
+    return f"about {seconds:.2g} s" if seconds < 100 else f"about {seconds / 60:.0f} min"

@@ -97,7 +97,8 @@ def job_labels(hydra_config: Any) -> Labels:
     if hydra_config.mode is not RunMode.MULTIRUN:
         return Labels(command, overrides, "", None)
     shared = [_shortened(word) for word in shlex.split(command)]
-    name = " ".join(each for each in map(_shortened, overrides) if each not in shared)
+    own = [each for each in map(_shortened, overrides) if each not in shared]
+    name = " ".join(each for each in own if not each.startswith(("sweep.", "zip=")))
     return Labels(command, overrides, name, sweep_folder(hydra_config))
 
 

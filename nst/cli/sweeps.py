@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,18 +15,21 @@ from hydra.experimental.callback import Callback
 
 from nst import session, tracking
 from nst.cli.arguments import Labels, command_in, remove_empty, sweep_folder
-from nst.cli.expand import expand
+from nst.cli.expand import BASIC_SWEEPER, expand
 from nst.cli.messages import complain
 from nst.errors import FAILED, REFUSED, InputError, one_line
 from nst.files import locked, refuse_links, write_whole
 from nst.record.files import read_record
 from nst.session import Session
-from nst.text import say
+from nst.text import duration, say
 
 if TYPE_CHECKING:
     from nst.report.sweep import Sweep
 
 log = logging.getLogger(__name__)
+
+BEGAN = "NST_SWEEP_BEGAN"
+"""Environment variable: when this sweep was started, in seconds since the epoch. Launchers pass it on to the jobs."""
 
 
 class Begin(Callback):
@@ -38,6 +42,7 @@ class Begin(Callback):
             if (folder / "record.json").exists():
                 raise InputError(f"hydra.sweep.dir={folder}: a single run is there; choose another folder")
             expand(config)
+            _refuse_dry(config)
             refuse_links(folder)
             folder.mkdir(parents=True, exist_ok=True)
             here.locks.enter_context(locked(folder))
@@ -45,6 +50,27 @@ class Begin(Callback):
             complain(error)
             sys.exit(REFUSED)
         here.sweeps.append(folder)
+        os.environ[BEGAN] = str(time.time())
+
+
+def _refuse_dry(config: Any) -> None:
+    """Raise InputError for a dry run of jobs that are not known here, or that run elsewhere."""
+    if config.sweep.dry_run and config.hydra.sweeper._target_ != BASIC_SWEEPER:
+        raise InputError("sweep.dry_run: a search chooses its jobs by results; leave out hydra/sweeper=")
+    if config.sweep.dry_run and config.hydra.runtime.choices.get("hydra/launcher", "basic") != "basic":
+        raise InputError("sweep.dry_run: tries each job here; leave out hydra/launcher=")
+
+
+def why_left_out(sweep: Path, minutes: float | None, fail_fast: bool) -> str:
+    """Why a job that is about to start is left out, by `sweep.minutes` and `sweep.fail_fast`; empty: it is not."""
+    began = float(os.environ.get(BEGAN, "0"))
+    if minutes is not None and time.time() > began + 60 * minutes:
+        return f"sweep.minutes={minutes:g} are over"
+    for path in sorted(sweep.glob("*/record.json")) if fail_fast else ():
+        status = read_record(path.parent).get("status")
+        if status in ("failed", "refused", "diverged") and path.stat().st_mtime >= began:
+            return f"job {path.parent.name} {status}, and sweep.fail_fast=true"
+    return ""
 
 
 def holds_run(folder: Path) -> bool:
@@ -71,6 +97,12 @@ def conclude(folder: Path, session: Session) -> int:
     A sweep whose jobs were all refused leaves nothing.
     """
     session.locks.close()
+    if session.foreseen:
+        known = [seconds for seconds in session.foreseen if seconds is not None]
+        say(f"{len(session.foreseen)} jobs   {duration(sum(known) if known else None)} in all, one after the other")
+        session.foreseen.clear()
+        _remove(folder)
+        return 0
     # jinja and matplotlib are slow to import
     from nst.report import write_report
     from nst.report.sweep import read

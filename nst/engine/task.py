@@ -89,6 +89,10 @@ class Task(LightningModule):
         """What the record says of the task's speed, besides seconds per step."""
         return {}
 
+    def estimate(self) -> float | None:
+        """About how many seconds all steps take, by trying some of them; None: it is not known."""
+        return None
+
     def state(self) -> dict[str, Any]:
         """What a checkpoint holds besides step, seconds and the optimizer: tensors and plain values."""
         raise NotImplementedError

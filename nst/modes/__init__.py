@@ -15,7 +15,7 @@ from nst.errors import InputError, did_you_mean
 EVERY_MODE = frozenset(
     {
         *("mode", "experiment", "seed", "resume", "rerun", "trainer", "tracking", "optimized_metric"),
-        *("question", "title", "finding", "labels", "captions", "repeats", "zip"),
+        *("question", "title", "finding", "labels", "captions", "repeats", "zip", "sweep"),
     }
 )
 """Keys and config groups that each mode uses."""

@@ -21,6 +21,7 @@ from nst.files import locked
 from nst.memory.system import explaining_out_of_memory
 from nst.modes.parts import SMALLER, Experiment, Setting
 from nst.record.files import read_record
+from nst.runner.dry import foresee
 from nst.runner.output import check_output
 from nst.runner.recorded import RecordedRun
 from nst.runner.request import Request
@@ -44,11 +45,14 @@ def execute(request: Request, session: Session) -> dict[str, Any]:
     tracked = tracking.tracks(config.tracking)
     fabric = make_fabric(_hardware(request))
     seed_everything(config.seed, verbose=False)
-    if tracked and fabric.is_global_zero:
+    if tracked and fabric.is_global_zero and not config.sweep.dry_run:
         tracking.prepare(config.tracking)
     devices.reset_peak_memory(fabric.device)
     with explaining_out_of_memory(SMALLER):
         experiment = _build(Setting(config, mode, session, fabric.device, fabric.world_size))
+    if config.sweep.dry_run:
+        foresee(request, experiment, session)
+        return {}
     if not fabric.is_global_zero:
         return _follow(request, experiment, fabric)
     with _settled(request) as request:

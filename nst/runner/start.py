@@ -18,7 +18,7 @@ LENGTH = ("steps", "epochs")
 MAY_DIFFER = (
     *MACHINE,
     *("resume", "rerun", "tracking", "optimized_metric", "judge", "output", "strip", "trainer.checkpoint_seconds"),
-    *("question", "title", "finding", "labels", "captions", "repeats", "zip"),
+    *("question", "title", "finding", "labels", "captions", "repeats", "zip", "sweep"),
 )
 """Keys and sections that do not change a run's result. A run that is resumed may also be longer."""
 

@@ -1,6 +1,7 @@
 """Sweeps: their folder and exit status, what jobs share, and that launchers make no difference."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -321,3 +322,47 @@ def test_a_job_that_diverges_costs_no_other_under_a_launcher(tmp_path: Path) -> 
     records = [json.loads((tmp_path / "sweep" / str(job) / "record.json").read_text()) for job in range(2)]
     assert [record["status"] for record in records] == ["diverged", "finished"]
     assert "the pixels have left all bounds" in done.err
+
+
+def statuses(sweep: Path) -> list[str]:
+    return [json.loads(path.read_text())["status"] for path in sorted(sweep.glob("*/record.json"))]
+
+
+def test_a_sweep_can_stop_at_the_first_failure_and_be_completed(nst: Door, photo: Path, tmp_path: Path) -> None:
+    asked = ("-m", *SMALL, "steps=1", "content=chelsea,later.png,coffee,rocket", "hydra.sweep.dir=sweep")
+    result = nst(*asked, "sweep.fail_fast=true")
+    assert result.status == 1
+    assert statuses(tmp_path / "sweep") == ["finished", "refused", "skipped", "skipped"]
+    assert "job 1 refused, and sweep.fail_fast=true" in result.out
+    assert "skipped" in (tmp_path / "sweep" / "report.html").read_text()
+    photo.rename("later.png")
+    completed = nst(*asked, "sweep.fail_fast=true")
+    assert completed.status == 0, completed.err
+    assert statuses(tmp_path / "sweep") == ["finished"] * 4
+    assert completed.out.count("kept ") == 1
+
+
+def test_no_job_starts_when_the_time_is_over(nst: Door, tmp_path: Path) -> None:
+    asked = ("-m", *SMALL, "steps=1", "seed=0,1,2", "hydra.sweep.dir=sweep")
+    result = nst(*asked, "sweep.minutes=1e-9")
+    assert result.status == 1
+    assert statuses(tmp_path / "sweep") == ["skipped"] * 3
+    assert result.out.splitlines()[-1].startswith("continue ")
+    assert nst(*asked, "sweep.minutes=10").status == 0
+    assert statuses(tmp_path / "sweep") == ["finished"] * 3
+
+
+def test_a_dry_run_tells_time_and_memory_and_leaves_nothing(nst: Door, tmp_path: Path) -> None:
+    asked = ("-m", *SMALL, "style_weight=1e3,1e6", "size=64,128", "hydra.sweep.dir=sweep", "sweep.dry_run=true")
+    result = nst(*asked)
+    assert result.status == 0, result.err
+    jobs = [line for line in result.out.splitlines() if line.startswith("job ")]
+    found = [re.fullmatch(r"job (\d)   (.+)   6 steps   about ([\d.]+) s   0.0\d+ GB", line) for line in jobs]
+    assert [match[2] for match in found if match] == [
+        f"style_weight={weight} size={size}" for weight in ("1e3", "1e6") for size in (64, 128)
+    ]
+    assert re.search(r"^4 jobs   about [\d.]+ s in all", result.out, re.MULTILINE)
+    assert list(tmp_path.iterdir()) == []
+    assert nst("experiment=adam_search", "sweep.dry_run=true").status == 2
+    assert "leave out hydra/launcher=" in nst(*asked, "hydra/launcher=submitit_local").err
+    assert list(tmp_path.iterdir()) == []

@@ -18,6 +18,7 @@ from nst.losses.priors import range_loss
 from nst.modes.pixels.average import Average
 from nst.modes.pixels.balance import say_unbalanced
 from nst.modes.pixels.descent import Descent, Scale
+from nst.modes.pixels.pace import seconds_of
 from nst.optim.base import ImageOptimizer
 from nst.optim.cuda_graph import CudaGraph
 from nst.text import say
@@ -81,6 +82,9 @@ class Pixels(Task):
         for group in state["param_groups"]:
             self._set_capturable(group)  # the device may be another one than before
         super().load_optimizer(state)
+
+    def estimate(self) -> float:
+        return seconds_of(self.scales)
 
     def next_stop(self) -> int:
         stop = super().next_stop()
