@@ -353,13 +353,13 @@ def test_no_job_starts_when_the_time_is_over(nst: Door, tmp_path: Path) -> None:
 
 
 def test_a_dry_run_tells_time_and_memory_and_leaves_nothing(nst: Door, tmp_path: Path) -> None:
-    asked = ("-m", *SMALL, "style_weight=1e3,1e6", "size=64,128", "hydra.sweep.dir=sweep", "sweep.dry_run=true")
+    asked = ("-m", *SMALL, "style_weight=1e3,1e6", "size=96,128", "hydra.sweep.dir=sweep", "sweep.dry_run=true")
     result = nst(*asked)
     assert result.status == 0, result.err
     jobs = [line for line in result.out.splitlines() if line.startswith("job ")]
     found = [re.fullmatch(r"job (\d)   (.+)   6 steps   about ([\d.]+) s   0.0\d+ GB", line) for line in jobs]
     assert [match[2] for match in found if match] == [
-        f"style_weight={weight} size={size}" for weight in ("1e3", "1e6") for size in (64, 128)
+        f"size={size} style_weight={weight}" for size in (96, 128) for weight in ("1e3", "1e6")
     ]
     assert re.search(r"^4 jobs   about [\d.]+ s in all", result.out, re.MULTILINE)
     assert list(tmp_path.iterdir()) == []

@@ -60,3 +60,12 @@ def last_steps(steps: int, scales: int, shares: Sequence[float] | None) -> list[
         fair = math.floor(steps * sum(given[:number]) / sum(given) + 1e-9)  # 1e-9: for sums of fractions
         ends.append(min(max(fair, ends[-1] + 1), steps - (scales - number)))
     return ends[1:]
+
+
+@dataclass(frozen=True)
+class Renewal:
+    """A call of `Objective.renew`: the step before it, the image (1, 3, H, W), and the number of calls before it."""
+
+    step: int
+    image: Tensor
+    number: int

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -17,7 +16,7 @@ from nst.losses.objective import Objective
 from nst.losses.priors import range_loss
 from nst.modes.pixels.average import Average
 from nst.modes.pixels.balance import say_unbalanced
-from nst.modes.pixels.descent import Descent, Scale
+from nst.modes.pixels.descent import Descent, Renewal, Scale
 from nst.modes.pixels.pace import seconds_of
 from nst.optim.base import ImageOptimizer
 from nst.optim.cuda_graph import CudaGraph
@@ -31,15 +30,6 @@ STUCK_AFTER = 10
 """Steps from the start of a scale without any movement, after which the optimizer is taken to be stuck."""
 LARGEST_LOSS = 2.0**30
 """The loss is scaled down to about this for a gray image, if it is larger."""
-
-
-@dataclass(frozen=True)
-class Renewal:
-    """A call of `Objective.renew`: the step before it, the image (1, 3, H, W), and the number of calls before it."""
-
-    step: int
-    image: Tensor
-    number: int
 
 
 class Pixels(Task):
