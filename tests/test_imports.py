@@ -19,10 +19,10 @@ LEVELS = [
     {"slim", "schema"},
     {"cli", "download"},
     {"compose", "runner"},
-    {"api", "run"},
+    {"api", "run", "sweep_config"},
 ]
 """A module imports only from levels above its own in this list, or from its own package."""
-KNOW_CONFIGS = {"choices", "config", "schema", "tracking", "cli", "compose", "runner", "run"}
+KNOW_CONFIGS = {"choices", "config", "schema", "tracking", "cli", "compose", "runner", "run", "sweep_config"}
 """Modules and packages that see configs, beside the builders and the declarations of modes."""
 MODULES = sorted(path for path in (ROOT / "nst").rglob("*.py") if path != ROOT / "nst" / "__init__.py")
 IDS = [path.relative_to(ROOT).as_posix() for path in MODULES]

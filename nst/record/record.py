@@ -31,7 +31,8 @@ class Record:
         """losses.csv so far: after 10,000 rows, to encode all of them anew would take longer than a step."""
         self.shown_inputs: dict[str, Path] = {}
         """Role → the input as the run uses it, shown beside its pictures."""
-        self._results: list[Path] = []
+        self.results: list[Path] = []
+        """The files that were made."""
         if not os.access(folder, os.W_OK):
             raise InputError(f"cannot write to {folder}")
         self.facts = {"status": "running"} | facts | {"versions": versions(), "git": git_state()}
@@ -76,7 +77,7 @@ class Record:
                 results[copy] = encode_as(copy.suffix, picture, text)
         for path, data in results.items():
             write_whole(path, data)
-            self._results.append(path)
+            self.results.append(path)
 
     @property
     def made_from(self) -> dict[str, Any]:
@@ -91,7 +92,7 @@ class Record:
 
     def where(self) -> list[str]:
         """Lines for the user: where the results and the record are."""
-        named = [("picture" if path.suffix in WRITTEN else "result", path) for path in self._results]
+        named = [("picture" if path.suffix in WRITTEN else "result", path) for path in self.results]
         named.append(("record", self.folder / "record.json"))
         return [f"{name:8} {os.path.relpath(path)}" for name, path in named]
 

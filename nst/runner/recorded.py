@@ -10,7 +10,7 @@ from typing import Any
 
 from lightning_fabric import Fabric
 
-from nst import devices, tracking
+from nst import devices, metrics, tracking
 from nst.cli.arguments import to_type
 from nst.engine.loop import optimize, outcome
 from nst.engine.signals import StopRequest
@@ -83,7 +83,10 @@ class RecordedRun:
             try:
                 record.close(status)
             finally:
-                tracker.finish(summary, failed=status != "finished")
+                tracker.log_results(record.results, self._made_from)
+                cost = metrics.cost(request.config.optimized_metric, summary)
+                searched = {} if cost is None else {"optimized_metric": cost}
+                tracker.finish(summary | searched, failed=status != "finished")
         self._say_after(tracker, summary)
         if status == "interrupted" or (self.stop.requested and request.labels.sweep):  # or in a job's last steps
             raise self.stop.error()
@@ -141,6 +144,15 @@ class RecordedRun:
     def _tracker_facts(self, tracker: Tracker) -> dict[str, Any] | None:
         facts = tracker.facts()
         return None if facts is None else {"name": self.request.config.tracking.name} | facts
+
+    @property
+    def _made_from(self) -> dict[str, Sequence[Mapping[str, str]]]:
+        """Role or network → its files."""
+        weights = {
+            name: [{"path": facts["path"], "sha256": facts["sha256"]}]
+            for name, facts in self.experiment.weights.items()
+        }
+        return {**self.experiment.inputs, **weights}
 
     def _keep(self, made: Outcome | None) -> None:
         """Write what was made."""

@@ -67,6 +67,12 @@ class Tracker:
     def log_report(self, sheet: Path, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """Log a sweep's contact sheet and table; a Path in the table is an image file."""
 
+    def log_results(self, results: Sequence[Path], made_from: Mapping[str, Sequence[Mapping[str, str]]]) -> None:
+        """Log the files that a run, or a report, ends with.
+
+        made_from: role or network → {"path", "sha256"} of each of its files.
+        """
+
     def finish(self, summary: Mapping[str, Any], failed: bool = False) -> None:
         """Log the final metrics and close."""
 
@@ -133,6 +139,9 @@ class Guard(Tracker):
 
     def log_report(self, sheet: Path, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         self._try(lambda: self._guarded.log_report(sheet, columns, rows))
+
+    def log_results(self, results: Sequence[Path], made_from: Mapping[str, Sequence[Mapping[str, str]]]) -> None:
+        self._try(lambda: self._guarded.log_results(results, made_from))
 
     def finish(self, summary: Mapping[str, Any], failed: bool = False) -> None:
         self._try(lambda: self._guarded.finish(summary, failed))

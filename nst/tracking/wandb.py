@@ -1,7 +1,9 @@
 """Weights & Biases: the only module that imports it. Trouble with it never blocks or fails a run."""
 
+import json
 import logging
 import os
+import re
 import shlex
 import shutil
 import socket
@@ -45,6 +47,7 @@ class Wandb(Tracking):
     entity: str | None = key(None, "W&B user or team; null: the account's own")
     group: str | None = key(None, "W&B group; null: the sweep's folder")
     tags: list[str] = key([], "W&B tags, added to mode and backbone")
+    artifacts: bool = key(True, "keep results as W&B artifacts, with what they were made from")
 
 
 @register("wandb", Wandb)
@@ -95,7 +98,7 @@ class WandbTracker(Tracker):
             name=run.name,
             job_type=run.kind,
             tags=(*run.tags, *self._options.tags),
-            group=self._options.group or run.group,
+            group=self._options.group or run.group or os.environ.get("WANDB_SWEEP_ID"),
             reinit="finish_previous",
             settings=self._wandb.Settings(
                 silent=True,
@@ -139,6 +142,22 @@ class WandbTracker(Tracker):
             table.add_data(*(self._wandb.Image(str(cell)) if isinstance(cell, Path) else cell for cell in row))
         self._run.log({"sheet": self._wandb.Image(str(sheet)), "runs": table})
 
+    def log_results(self, results: Sequence[Path], made_from: Mapping[str, Sequence[Mapping[str, str]]]) -> None:
+        """Each result as an artifact of this run. What it was made from is in its metadata; online, as its lineage."""
+        if not self._options.artifacts:
+            return
+        for role, files in made_from.items():
+            for facts in () if self._run.offline else files:
+                used = self._wandb.Artifact(_named(role, facts["sha256"][:12]), type=role, metadata=dict(facts))
+                with used.new_file("facts.json") as file:  # not the file itself: weights are large, photographs private
+                    json.dump({"sha256": facts["sha256"]}, file)
+                self._run.use_artifact(used)
+        metadata = {role: [dict(facts) for facts in files] for role, files in made_from.items()}
+        for path in results:
+            made = self._wandb.Artifact(_named(path.stem, self._run.id), type=path.stem, metadata=metadata)
+            made.add_file(str(path), policy="immutable")
+            self._run.log_artifact(made)
+
     def finish(self, summary: Mapping[str, Any], failed: bool = False) -> None:
         self._run.summary.update(dict(summary))
         self._run.finish(exit_code=int(failed))
@@ -157,6 +176,11 @@ class WandbTracker(Tracker):
         wandb = "wandb" if shutil.which("wandb") else os.path.relpath(Path(sys.executable).with_name("wandb"))
         folder = shlex.quote(os.path.relpath(self._folder))
         return [f"W&B      {wandb} leet {folder}   (offline; upload: {wandb} sync {folder})"]
+
+
+def _named(*parts: str) -> str:
+    """A name for an artifact, which has only these characters."""
+    return re.sub(r"[^\w.-]", "_", "-".join(parts))
 
 
 def accepts_connections(url: str) -> bool:

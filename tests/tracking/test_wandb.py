@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -188,3 +189,40 @@ def test_nobody_logged_in_means_offline_without_a_prompt(tmp_path: Path, monkeyp
     run = tracker(tmp_path)
     run.finish({})
     assert (run.facts() or {})["mode"] == "offline"
+
+
+def test_results_are_artifacts_that_name_what_they_were_made_from(nst: Door) -> None:
+    result = nst(*TRACKED, "steps=2")
+    folder = next(result.folder.glob("wandb/offline-run-*"))
+    records = [json.loads(line) for line in inspect(folder).splitlines()]
+    (artifact,) = [record["artifact"] for record in records if record["type"] == "artifact"]
+    assert artifact["type"] == "result"
+    assert [each["path"] for each in artifact["manifest"]["contents"]] == ["result.png"]
+    made_from = json.loads(artifact["metadata"])
+    assert made_from["style"] == result.record["inputs"]["style"]
+    assert made_from["slim"][0]["sha256"] == result.record["weights"]["slim"]["sha256"]
+    summary = json.loads(inspect(folder, "--summary"))["summary"]
+    assert summary["optimized_metric"] == pytest.approx(result.record["losses"]["loss/total"])
+
+    without = nst(*TRACKED, "steps=2", "tracking.artifacts=false")
+    lines = inspect(next(without.folder.glob("wandb/offline-run-*"))).splitlines()
+    assert "artifact" not in {json.loads(line)["type"] for line in lines}
+
+
+def test_online_an_artifact_has_a_lineage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import wandb
+
+    used: list[wandb.Artifact] = []
+    logged: list[wandb.Artifact] = []
+    run = SimpleNamespace(offline=False, id="abc", use_artifact=used.append, log_artifact=logged.append)
+    monkeypatch.delenv("WANDB_MODE")
+    monkeypatch.setattr(wandb, "init", lambda **_: run)
+    (tmp_path / "generator.safetensors").write_bytes(b"weights")
+    facts = {"path": "a b/ü.png", "sha256": "0123456789abcdef"}
+    tracker(tmp_path, "online").log_results([tmp_path / "generator.safetensors"], {"style": [facts], "vgg19": [facts]})
+    assert [(each.type, each.name) for each in used] == [
+        ("style", "style-0123456789ab"),
+        ("vgg19", "vgg19-0123456789ab"),
+    ]
+    assert [each.metadata for each in used] == [facts, facts]
+    assert [(each.type, each.name) for each in logged] == [("generator", "generator-abc")]
