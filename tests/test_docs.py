@@ -18,7 +18,7 @@ import torch
 import torchvision
 from PIL import Image
 
-from nst import api, download, run
+from nst import api, download, run, sweep_config
 from nst.compose import configured
 from nst.config import Config
 from nst.report import __main__ as report
@@ -47,7 +47,12 @@ EXTRAS = {
 }
 """What a command contains → the module that it needs."""
 RUN, SWEEP = Path("outputs/DATE/TIME"), Path("multirun/DATE/TIME")
-MAINS = {"nst.run": run.main, "nst.report": report.main, "nst.download": download.main}
+MAINS = {
+    "nst.run": run.main,
+    "nst.report": report.main,
+    "nst.download": download.main,
+    "nst.sweep_config": sweep_config.main,
+}
 
 
 def text(page: str) -> str:
@@ -59,7 +64,9 @@ def commands(page: str) -> Iterator[str]:
     for _, language, block in BLOCK.findall(text(page)):
         if language in ("sh", "bash"):
             for line in block.replace("\\\n", " ").splitlines():
-                words = re.sub(r"\s#.*", "", line.strip().removeprefix("srun ")).replace("$folder", "outputs/DATE/TIME")
+                words = re.sub(r"\s[#>].*", "", line.strip().removeprefix("srun ")).replace(
+                    "$folder", "outputs/DATE/TIME"
+                )
                 if words and not words.startswith(NO_RUN):
                     yield words
     plain = BLOCK.sub("", text(page))
@@ -153,6 +160,8 @@ def small(words: list[str]) -> list[str]:
         return ["steps=3"] if given(words, ("steps=",)) else []
     sizes = {"mode=train": TRAINING, "mode=stylize": (), "mode=export": ()}
     added = next((keys for mode, keys in sizes.items() if mode in words), PICTURE)
+    if given(words, ("judge=", "optimized_metric=")):
+        added = tuple(word for word in added if word != "judge=none")
     hydra = ["hydra.sweeper.n_trials=2"] if "experiment=adam_search" in words else []
     return [*added, *hydra, *(["trainer=cpu"] if "trainer=gpu" in words else []), "tracking=none"]
 
