@@ -128,16 +128,24 @@ def prepare(words: list[str], call: Callable[[str, list[str]], str]) -> None:
     asked = " ".join(words)
     shutil.rmtree(RUN, ignore_errors=True)
     shutil.rmtree(SWEEP, ignore_errors=True)
+
+    def made(place: Path, *keys: str) -> None:
+        """Run nst into a folder, or copy what the same keys made there before."""
+        kept = Path("kept") / str(abs(hash(keys)))
+        if not kept.exists():
+            call("nst.run", [*keys, "tracking=none", f"hydra.{'sweep' if place == SWEEP else 'run'}.dir={kept}"])
+        shutil.copytree(kept, place)
+
     if f"checkpoint={RUN}" in asked:
-        call("nst.run", ["mode=train", "style=mosaic", *TRAINING, "tracking=none", f"hydra.run.dir={RUN}"])
+        made(RUN, "mode=train", "style=mosaic", *TRAINING)
     elif f"={RUN}" in asked.replace("hydra.run.dir=", "") or "rerun=" in asked or words[:1] == [str(SWEEP)]:
-        call("nst.run", ["content=my/photo.jpg", *PICTURE, "tracking=none", f"hydra.run.dir={RUN}"])
+        made(RUN, "content=my/photo.jpg", *PICTURE)
         shutil.copy(RUN / "result.png", "result.png")
         if "steps=" not in asked:  # as if it had been killed before its last file was written
             record = json.loads((RUN / "record.json").read_text())
             (RUN / "record.json").write_text(json.dumps(record | {"status": "running"}))
     if str(SWEEP) in asked:
-        call("nst.run", ["-m", "style_weight=1,2", *PICTURE, "tracking=none", f"hydra.sweep.dir={SWEEP}"])
+        made(SWEEP, "-m", "style_weight=1,2", *PICTURE)
         if "resume=" in asked:
             shutil.rmtree(SWEEP / "1")
 
