@@ -27,6 +27,8 @@ from nst.tracking import TrackedRun, Tracker, register
 log = logging.getLogger(__name__)
 INIT_TIMEOUT, FINISH_TIMEOUT = 20.0, 30.0
 """Seconds to wait for W&B's server at the start and at the end of a run."""
+LINEAGE_TIMEOUT = 20.0
+"""Seconds to wait for it to note what a result was made from."""
 PROBE_TIMEOUT = 5.0
 """Seconds to wait for its server to accept a connection."""
 
@@ -146,17 +148,27 @@ class WandbTracker(Tracker):
         """Each result as an artifact of this run. What it was made from is in its metadata; online, as its lineage."""
         if not self._options.artifacts:
             return
-        for role, files in made_from.items():
-            for facts in () if self._run.offline else files:
-                used = self._wandb.Artifact(_named(role, facts["sha256"][:12]), type=role, metadata=dict(facts))
-                with used.new_file("facts.json") as file:  # not the file itself: weights are large, photographs private
-                    json.dump({"sha256": facts["sha256"]}, file)
-                self._run.use_artifact(used)
+        if not self._run.offline:
+            # W&B waits for its server here, for as long as that takes; a daemon ends with the process
+            lineage = Thread(target=self._use, args=(made_from,), daemon=True)
+            lineage.start()
+            lineage.join(LINEAGE_TIMEOUT)
+            if lineage.is_alive():
+                log.warning("W&B does not answer; the run is there without what it was made from")
         metadata = {role: [dict(facts) for facts in files] for role, files in made_from.items()}
         for path in results:
             made = self._wandb.Artifact(_named(path.stem, self._run.id), type=path.stem, metadata=metadata)
             made.add_file(str(path), policy="immutable")
             self._run.log_artifact(made)
+
+    def _use(self, made_from: Mapping[str, Sequence[Mapping[str, str]]]) -> None:
+        for role, files in made_from.items():
+            for facts in files:
+                used = self._wandb.Artifact(_named(role, facts["sha256"][:12]), type=role, metadata=dict(facts))
+                with used.new_file("facts.json") as file:  # not the file itself: weights are large, photographs private
+                    json.dump({"sha256": facts["sha256"]}, file)
+                with suppress(Exception):  # a lineage that has a gap, or none
+                    self._run.use_artifact(used)
 
     def finish(self, summary: Mapping[str, Any], failed: bool = False) -> None:
         self._run.summary.update(dict(summary))
