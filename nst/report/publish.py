@@ -77,12 +77,17 @@ def gather(folder: Path, new: dict[str, str]) -> str:
     published = {each.parent.name: each.read_text(encoding="utf-8") for each in sorted(folder.glob("*/README.md"))}
     published |= new
     names = [name for name in dict.fromkeys([*order, *published]) if FINDING in published.get(name, "")]
-    experiments = {name: _parts(published[name]) for name in names}
+    experiments = {name: _parts(name, published[name]) for name in names}
     return fill("experiments.md", intro=intro.strip(), experiments=experiments)
 
 
-def _parts(text: str) -> dict[str, str]:
-    """Question, command, picture and finding in an experiment's README."""
+def _seen_from_above(name: str, text: str) -> str:
+    """The text with links to files of its own folder as they are from the folder around it."""
+    return re.sub(r"\]\(([^/():#]+)\)", rf"]({name}/\1)", text)
+
+
+def _parts(name: str, text: str) -> dict[str, str]:
+    """Question, command, picture and finding in the README of an experiment's folder."""
     question, _, rest = text.removeprefix("# ").partition("\n")
     command = next((line.strip() for line in rest.splitlines() if line.startswith("    ")), "")
     picture = re.search(r"!\[.*?\]\((.+?)\)", rest)
@@ -90,7 +95,7 @@ def _parts(text: str) -> dict[str, str]:
         "question": question,
         "command": command,
         "picture": picture[1] if picture else "sheet.jpg",
-        "finding": rest.split(FINDING, 1)[1].strip(),
+        "finding": _seen_from_above(name, rest.split(FINDING, 1)[1].strip()),
     }
 
 

@@ -425,17 +425,17 @@ def test_publishing_writes_the_numbers_and_keeps_the_finding(
     assert "![3 runs, style_weight](sheet.jpg)" in text
     assert pixels(experiments / "a" / "sheet.jpg").size > 0
 
-    readme.write_text(text.replace("| 0.25 |", "| 9999 |") + "\nWhat the picture shows.\n")
+    readme.write_text(text.replace("| 0.25 |", "| 9999 |") + "\nWhat the [picture](own.jpg) shows.\n")
     everything = experiments / "README.md"
     sections = everything.read_text().split("\n## ")
     everything.write_text("\n## ".join(["# All of it\n\nAn introduction.\n", sections[2], sections[1]]))
     assert report(folder, "--publish", experiments / "a")[0] == 0
     again = readme.read_text()
     assert "9999" not in again
-    assert again.endswith("## Finding\n\nWhat the picture shows.\n")
+    assert again.endswith("## Finding\n\nWhat the [picture](own.jpg) shows.\n")
     whole = everything.read_text()
     assert whole.startswith("# All of it\n\nAn introduction.\n")
-    assert "What the picture shows." in whole
+    assert "What the [picture](a/own.jpg) shows." in whole
     assert whole.index("(b/sheet.jpg)") < whole.index("(a/sheet.jpg)")  # keeps the order
 
     (tmp_path / "other").mkdir()
