@@ -33,6 +33,8 @@ RENAMED = {
     "trainer.machines": "trainer.num_nodes",
 }
 """Old key → present key."""
+REMOVED = ("pair",)
+"""Keys that are gone; a record holds in other keys what they said."""
 ADDED = {
     "mask_outside": "content",
     "mask_feather": 8.0,

@@ -145,12 +145,14 @@ def _record_of(key: str, path: Path) -> dict[str, Any]:
 
 
 def present(config: dict[str, Any]) -> dict[str, Any]:
-    """A recorded config with the present names of its keys."""
+    """A recorded config with the present keys, by their present names."""
     held: Any = json.loads(json.dumps(config))
     if isinstance(held.get("style_loss"), dict):
         held["style_loss"].setdefault("name", "gram")  # the only one before style losses had names
     for key, value in schema.ADDED.items():
         held.setdefault(key, value)
+    for key in schema.REMOVED:
+        held.pop(key, None)
     for old, new in schema.RENAMED.items():
         *sections, key = old.split(".")
         inside = held

@@ -132,6 +132,9 @@ def test_a_record_with_old_names_is_made_again(nst: Door) -> None:
     for name in ("scales", "background", "optimized_metric"):
         del config[name]
     config["optimizer"] = {"name": "lbfgs", "lr": 1.0, "history": 10}
+    for name in ("judge", "sweep", "repeats", "zip"):  # they came later
+        del config[name]
+    config["pair"] = ["chelsea", "swirl"]  # it was replaced by zip, and was in content and style, too
     config["trainer"]["processes"] = config["trainer"].pop("devices")
     old = {"config": config, "inputs": {role: files[0] for role, files in record["inputs"].items()}}
     del record["decided"], record["roles"]
@@ -139,6 +142,18 @@ def test_a_record_with_old_names_is_made_again(nst: Door) -> None:
     again = nst(f"rerun={first.folder}", "tracking=none")
     assert again.status == 0, again.err
     assert "bit for bit" in again.out
+
+
+def test_a_run_from_before_there_were_judges_goes_on(nst: Door) -> None:
+    first = nst(*SMALL)
+    record = first.record
+    for name in ("judge", "sweep", "repeats", "zip"):
+        del record["config"][name]
+    record["config"] |= {"pair": None, "optimized_metric": "loss/total"}
+    (first.folder / "record.json").write_text(json.dumps(record))
+    longer = nst(f"resume={first.folder}", "steps=8", "hydra.run.dir=run")
+    assert longer.status == 0, longer.err
+    assert json.loads((first.folder / "record.json").read_text())["figures"]
 
 
 def test_what_differs_from_the_machine_of_then_is_said(nst: Door) -> None:
