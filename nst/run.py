@@ -43,7 +43,8 @@ def main() -> None:
     os.environ[FULL_ERROR] = "1"  # Hydra then raises its errors instead of printing them
     here = session.start()
     try:
-        words = spelling.respelled(previous.sweep_arguments(sys.argv[1:]))
+        words = previous.sweep_arguments(sys.argv[1:])
+        words = spelling.respelled([*expand.implied(words), *words])
         arguments.note_command(words)
         if "--version" in words:
             print(f"nst {nst.__version__}")
@@ -51,8 +52,7 @@ def main() -> None:
             print(help.text(arguments.typed_mode(), whole="all" in words), flush=True)
         else:
             arguments.refuse_renamed(words)
-            implied = [*previous.implied_mode(words), *expand.implied(words)]
-            sys.argv[1:] = spelling.flags_first([*implied, *words])
+            sys.argv[1:] = spelling.flags_first([*previous.implied_mode(words), *words])
             _with_hydra(here)
     except KeyboardInterrupt as stop:
         status = STOPPED + (stop.number if isinstance(stop, Stopped) else signal.SIGINT)
