@@ -11,7 +11,7 @@ from typing import Any
 from lightning_fabric import Fabric
 
 from nst.engine.fabric import mixed_precision
-from nst.engine.task import Row, Task
+from nst.engine.task import Row, Task, all_finite
 from nst.engine.work import Outcome, Reporter
 from nst.errors import InputError, one_line
 
@@ -32,11 +32,16 @@ def optimize(task: Task, fabric: Fabric, reporter: Reporter | None, checkpoint: 
         task.close()
     finished = task.step >= task.report_steps[-1]
     if finished:
-        task.end()
+        with mixed_precision(fabric):
+            task.end()
     if reporter:
+        metrics = task.metrics()
+        if not finished and not all_finite(metrics):
+            return so_far(task)
+        metrics = task.finite(metrics)
         if finished:  # with more steps, a finished run can go on
             _save(task, fabric, reporter, optimizer=task.extends_optimizer)
-        reporter.final({"step": task.step, "seconds": task.seconds} | task.finite(task.metrics()), task.picture())
+        reporter.final({"step": task.step, "seconds": task.seconds} | metrics, task.picture())
     return outcome(task, finished)
 
 
@@ -80,8 +85,15 @@ def _take_steps(task: Task, fabric: Fabric, reporter: Reporter | None) -> None:
             _save(task, fabric, reporter)
 
 
+def so_far(task: Task) -> Outcome:
+    """What a task that was stopped has made; nothing if that is not finite, which resuming takes back."""
+    if all_finite(task.metrics()):
+        return outcome(task, finished=False)
+    return Outcome(task.step, task.seconds, finished=False)
+
+
 def outcome(task: Task, finished: bool) -> Outcome:
-    """What a task has made so far."""
+    """What a task has made."""
     return Outcome(
         steps=task.step,
         seconds=task.seconds,

@@ -22,6 +22,11 @@ def report_steps(steps: int, *every: int) -> list[int]:
     return sorted({step for period in every for step in range(period, steps, period)} | {steps})
 
 
+def all_finite(metrics: Mapping[str, float]) -> bool:
+    """Whether all metrics are finite numbers."""
+    return all(map(math.isfinite, metrics.values()))
+
+
 class Task(LightningModule):
     """Takes optimizer steps when the loop (nst/engine/loop.py) asks for them.
 
@@ -104,6 +109,6 @@ class Task(LightningModule):
     def finite(self, metrics: Mapping[str, Tensor | float]) -> dict[str, float]:
         """Metrics as numbers, which synchronizes the device. Raises Diverged if one is not finite."""
         numbers = {name: float(value) for name, value in metrics.items()}
-        if not all(map(math.isfinite, numbers.values())):
+        if not all_finite(numbers):
             raise Diverged(f"the loss is not finite at step {self.step}: lower the weights or optimizer.lr")
         return numbers

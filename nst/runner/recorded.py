@@ -12,7 +12,7 @@ from lightning_fabric import Fabric
 
 from nst import devices, metrics, tracking
 from nst.cli.arguments import to_type
-from nst.engine.loop import optimize, outcome
+from nst.engine.loop import optimize, so_far
 from nst.engine.signals import StopRequest
 from nst.engine.task import Task
 from nst.engine.work import Outcome, Reporter, Schedule
@@ -111,7 +111,7 @@ class RecordedRun:
 
     def _so_far(self) -> Outcome | None:
         work = self.experiment.work
-        return outcome(work, finished=False) if isinstance(work, Task) else None
+        return so_far(work) if isinstance(work, Task) else None
 
     def _say_before(self) -> None:
         """Tell the user what a step takes, and what differs from the previous run."""

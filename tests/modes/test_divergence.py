@@ -1,5 +1,8 @@
 """A run that goes wrong is taken back and tried once more; what cannot be helped ends without a picture."""
 
+import signal
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +11,10 @@ from nst.modes.pixels.task import Pixels
 from tests.conftest import SMALL, Door, Result
 
 ADAM = (*SMALL, "optimizer=adam", "tracking.loss_every=2", "content=astronaut")
+
+
+TRAIN = ("mode=train", "generator.width=4", "generator.blocks=1", "data.size=32", "data.batch=2", "data.workers=0")
+WRONG = (*TRAIN, "style_layers=[conv_1]", "content_layers=[conv_2]", "tracking=none", "tracking.loss_every=2")
 
 
 def ended_without_a_picture(result: Result, said: str) -> None:
@@ -85,11 +92,39 @@ def test_a_generator_whose_training_goes_wrong_is_taken_back(nst: Door, monkeypa
         return metrics(task)
 
     monkeypatch.setattr(Train, "metrics", once)
-    small = ["mode=train", "generator.width=4", "generator.blocks=1", "data.size=32", "data.batch=2", "data.workers=0"]
-    small += ["style_layers=[conv_1]", "content_layers=[conv_2]", "tracking=none", "tracking.loss_every=2"]
-    result = nst(*small, "steps=6")
+    result = nst(*WRONG, "steps=6")
     assert result.status == 0, result.err
     assert "step 4: the loss is not finite" in result.out
     assert [row["step"] for row in result.rows()] == [0, 2, 4, 6]
-    ended = nst(*small, "steps=6", "optimizer.lr=1e30")
+    ended = nst(*WRONG, "steps=6", "optimizer.lr=1e30")
     ended_without_a_picture(ended, "the loss is not finite")
+
+
+def test_a_training_that_is_stopped_after_it_went_wrong_ends_as_if_nobody_had_stopped_it(
+    nst: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The checkpoint holds what is not finite, and the last state that was."""
+    from nst.modes.train.task import Train
+
+    spoilt, stops = list[int](), [False]
+
+    def spoil(task: Train) -> None:
+        if task.step == 4 and not spoilt:
+            spoilt.append(task.step)
+            next(task.generator.parameters()).data.fill_(float("nan"))
+            if stops.pop():
+                signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Train, "before_chunk", spoil)
+    asked = (*WRONG, "tracking.loss_every=3", "steps=9")
+    whole = nst(*asked)
+    assert whole.status == 0, whole.err
+    assert "step 6: the loss is not finite; once more from step 3" in whole.out
+    spoilt.clear()
+    stops.append(True)
+    stopped = nst(*asked)
+    assert stopped.status == 130, stopped.err
+    resumed = nst(f"resume={stopped.folder.name}", f"hydra.run.dir={stopped.folder.name}")
+    assert resumed.status == 0, resumed.err
+    files = [Path(each.folder, "generator.safetensors").read_bytes() for each in (whole, stopped)]
+    assert files[0] == files[1]

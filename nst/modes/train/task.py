@@ -1,8 +1,7 @@
 """Training a generator: one style, any content (Johnson et al. 2016)."""
 
 import copy
-import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +12,7 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
 from nst import devices
-from nst.engine.task import SMALLER_STEPS, Task
+from nst.engine.task import SMALLER_STEPS, Task, all_finite
 from nst.generators.data import CropDataset, Positions
 from nst.generators.files import encode
 from nst.generators.networks import Generator
@@ -61,7 +60,7 @@ class Train(Task):
     unreadable: Tensor
     """Which training images could not be read completely; the last place is for none."""
     _good: dict[str, Any] | None = None
-    """State of the generator and the optimizer when finite losses were last reported."""
+    """Step, and state of the generator and the optimizer, when finite losses were last reported."""
     _slowed = False
     """Whether the run has gone wrong before."""
 
@@ -95,17 +94,17 @@ class Train(Task):
         self._loss_of = fabric.setup_module(self).training_step
 
     def start(self) -> None:
-        self._batches = self._load_batches()
+        self._batches = self._load_batches(self.step, self.report_steps[-1])
         if self.step in self._due:
             self._first_metrics = self._checked_metrics()  # before the clock starts: it is not training
 
-    def _load_batches(self) -> Iterator[Any]:
-        """The batches that are left, this process's share of each."""
-        first, last = (step * self.data.batch for step in (self.step, self.report_steps[-1]))
-        positions = Positions(first, last, self._rank, self._processes)
+    def _load_batches(self, first: int, last: int) -> Iterator[Any]:
+        """The batches of steps `first` to `last`, this process's share of each."""
+        batch = self.data.batch
+        positions = Positions(first * batch, last * batch, self._rank, self._processes)
         loader: DataLoader[Any] = DataLoader(
             self.data.crops,
-            batch_size=self.data.batch // self._processes,
+            batch_size=batch // self._processes,
             sampler=positions,
             num_workers=self.data.workers,
             pin_memory=devices.is_nvidia(self.device),
@@ -119,15 +118,18 @@ class Train(Task):
         metrics: dict[str, float] = {}
         if self.step in self._due:
             metrics, self._first_metrics = self._first_metrics or self._checked_metrics(), None
-        self.objective.renew(None, self.step)
-        for _ in range(steps):
-            crops, unreadable = (each.to(self.device, non_blocking=True) for each in next(self._batches))
-            loss = self._loss_of(crops)
-            self.optimizer.zero_grad()
-            self._backward(loss)
-            self.optimizer.step()
-            self.unreadable.index_fill_(0, unreadable, True)
+        for step in range(self.step, self.step + steps):
+            self._take_step(step, next(self._batches))
         return metrics
+
+    def _take_step(self, step: int, batch: Iterable[Tensor]) -> None:
+        crops, unreadable = (each.to(self.device, non_blocking=True) for each in batch)
+        self.objective.renew(None, step)
+        loss = self._loss_of(crops)
+        self.optimizer.zero_grad()
+        self._backward(loss)
+        self.optimizer.step()
+        self.unreadable.index_fill_(0, unreadable, True)
 
     def training_step(self, crops: Tensor) -> Tensor:
         """The loss of a batch of crops (B, 3, H, W), uint8; with several processes, of this one's share."""
@@ -135,22 +137,25 @@ class Train(Task):
         return self.objective(self.generator(images), {"content": self._content(images)})["total"]
 
     def _checked_metrics(self) -> dict[str, float]:
-        """The metrics. If they are not finite, first go back once to where they were, and take smaller steps."""
+        """The metrics. If they are not finite, first take the steps since they last were once more, smaller ones."""
         metrics = self.metrics()
-        state = {"generator": self.generator.state_dict(), "optimizer": self.optimizer.state_dict()}
-        if all(map(math.isfinite, metrics.values())):
-            self._good = copy.deepcopy(state)
-        elif self._good and not self._slowed:
+        if not all_finite(metrics) and self._good and not self._slowed:
+            good = self._good
             say(
-                f"step {self.step}: the loss is not finite; on from where it last was, with the step size times "
-                f"{SMALLER_STEPS:g}"
+                f"step {self.step}: the loss is not finite; once more from step {good['step']}, with the step size "
+                f"times {SMALLER_STEPS:g}"
             )
             self._slowed = True
-            self.generator.load_state_dict(self._good["generator"])
-            self.optimizer.load_state_dict(self._good["optimizer"])
+            self.generator.load_state_dict(good["generator"])
+            self.optimizer.load_state_dict(good["optimizer"])
             for group in self.optimizer.param_groups:
                 group["lr"] *= SMALLER_STEPS
+            for step, batch in enumerate(self._load_batches(good["step"], self.step), good["step"]):
+                self._take_step(step, batch)
             metrics = self.metrics()
+        if all_finite(metrics):
+            state = {"generator": self.generator.state_dict(), "optimizer": self.optimizer.state_dict()}
+            self._good = copy.deepcopy(state | {"step": self.step})
         return metrics
 
     def _content(self, images: Tensor) -> Targets:
@@ -162,6 +167,7 @@ class Train(Task):
         self._batches = iter(())
 
     def end(self) -> None:
+        self._checked_metrics()
         self.unreadable = self._reduce(self.unreadable.float(), reduce_op="sum") > 0
 
     @torch.no_grad()
@@ -199,9 +205,14 @@ class Train(Task):
         return {"unreadable": int(self.unreadable[:-1].sum())}
 
     def state(self) -> dict[str, Any]:
-        return {"generator": self.generator.state_dict(), "unreadable": self.unreadable, "slowed": self._slowed}
+        return {
+            "generator": self.generator.state_dict(),
+            "unreadable": self.unreadable,
+            "slowed": self._slowed,
+            "good": self._good,
+        }
 
     def load_state(self, state: dict[str, Any]) -> None:
         self.generator.load_state_dict(state["generator"])
         self.unreadable.copy_(state["unreadable"])
-        self._slowed = state["slowed"]
+        self._slowed, self._good = state["slowed"], state["good"]
