@@ -1,9 +1,13 @@
 """Files: written whole or not at all, their fingerprints, and a lock for a folder."""
 
 import csv
+import errno
 import hashlib
 import io
+import json
+import math
 import os
+import stat
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import lru_cache
@@ -37,6 +41,56 @@ def _sha256(file: Version) -> str:
     return hashlib.sha256(file[0].read_bytes()).hexdigest()
 
 
+def refuse_no_file(path: Path, where: str = "") -> None:
+    """Raise InputError for a path that is a folder, a pipe, a device or a socket, of which some hang a reader for ever.
+
+    where: the beginning of the message. A link to a file is one. For no path of that name nothing is raised.
+    """
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return
+    if not stat.S_ISREG(mode):
+        raise InputError(f"{where}{path}: {_kind(mode)}, not a file")
+
+
+def _kind(mode: int) -> str:
+    kinds = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFLNK: "a link"}
+    return kinds.get(stat.S_IFMT(mode), "a device")
+
+
+def read_own(path: Path, most: int) -> bytes:
+    """The bytes of a file in a run's folder, which may be a stranger's.
+
+    Raises InputError for a link, for what is no file, such as a pipe, and for more than `most` bytes; FileNotFoundError
+    for no file.
+    """
+    try:
+        state = path.lstat()
+        if not stat.S_ISREG(state.st_mode):
+            raise InputError(f"{path}: {_kind(state.st_mode)}, not a file")
+        if state.st_size > most:
+            raise InputError(f"{path}: has {state.st_size} bytes, more than {most}")
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from None
+
+
+def as_path(key: str, given: str) -> Path:
+    """The path that a text means, with `~` expanded. Raises InputError, which begins with the key, for what is none."""
+    try:
+        path = Path(os.path.expanduser(given))
+        path.stat()
+    except ValueError:
+        raise InputError(f"{key}={given!r}: no path: it contains a zero character") from None
+    except OSError as error:
+        if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+            raise InputError(f"{key}={given[:100]}…: no path: {str(error.strerror).lower()}") from None
+    return path
+
+
 def encode_csv(columns: Collection[str], rows: Iterable[Mapping[str, Any]], head: bool = True) -> bytes:
     """A CSV file with those columns of the rows; without its head, more lines of one."""
     buffer = io.StringIO()
@@ -45,6 +99,19 @@ def encode_csv(columns: Collection[str], rows: Iterable[Mapping[str, Any]], head
         writer.writeheader()
     writer.writerows(rows)
     return buffer.getvalue().encode()
+
+
+def encode_json(value: Any, indent: int | None = None) -> str:
+    """A value as strict JSON: a number that is not finite becomes null."""
+    return json.dumps(_strict(value), indent=indent, allow_nan=False)
+
+
+def _strict(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(name): _strict(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_strict(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def refuse_links(folder: Path) -> None:

@@ -17,7 +17,7 @@ from nst import modes, schema, tracking
 from nst.config import OPTIMIZERS
 from nst.errors import InputError
 from nst.images import samples
-from nst.record.files import commit_name, files_by_name, normalized, read_record, settings
+from nst.record.files import UNREADABLE, commit_name, files_by_name, read_record, settings
 
 HARMLESS = re.compile(
     r"hydra/(launcher|sweeper)=\w+|hydra\.launcher\.n_jobs=-?\d+|hydra\.sweeper\.(n_trials=\d+|params\..*)", re.DOTALL
@@ -132,16 +132,25 @@ def find(key: str, given: str) -> PreviousRun:
     if not path.exists():
         raise InputError(f"{where}: no such file or folder")
     folder, record = path if path.is_dir() else path.parent, _record_of(key, path)
-    if not _is_record(record):
+    if record.get("status") == UNREADABLE:
+        raise InputError(f"{where}: {record['error']}")
+    if not {"config", "inputs", "weights"} <= set(record):
         raise InputError(f"{where}: holds no record of a run: expected its folder, or a result.png that nst wrote")
+    if not isinstance(mode := record["config"].get("mode"), str) or mode not in modes.all_modes():
+        raise InputError(f"{where}: made by another version of nst, or by none: config.mode: no mode of this one")
     alone = path.is_file() and path.suffix == ".png" and key == "rerun"
     return PreviousRun(key, given, record, folder, path if alone else folder / "result.png")
 
 
 def _record_of(key: str, path: Path) -> dict[str, Any]:
     """The record in a picture, for rerun, or else in the folder that a path is or is in."""
-    text = _read_text(path) if key == "rerun" and path.is_file() else None
-    return normalized(text) if isinstance(text, dict) else read_record(path if path.is_dir() else path.parent)
+    if key == "rerun" and path.is_file():
+        from nst.images.files import png_text  # slow to import, and seldom needed
+        from nst.record.schema import parse_record
+
+        if text := png_text(path, "nst"):
+            return parse_record(text, f"{key}={path}")
+    return read_record(path if path.is_dir() else path.parent)
 
 
 def present(config: dict[str, Any]) -> dict[str, Any]:
@@ -206,37 +215,10 @@ def sweep_arguments(arguments: Sequence[str]) -> list[str]:
     return list(arguments)
 
 
-def _is_record(record: Any) -> bool:
-    """Whether it has the form of a run's record: whoever made a picture may have written anything into it."""
-    if not isinstance(record, dict):
-        return False
-    parts = [record.get(part) for part in ("config", "inputs", "weights")]
-    others = [record.get(part) or {} for part in ("versions", "device", "git", "tracker", "decided")]
-    if not all(isinstance(part, dict) for part in (*parts, *others)):
-        return False
-    several = [*record["inputs"].values(), [*record["weights"].values()]]
-    if not all(isinstance(files, list) and all(map(_is_file, files)) for files in several):
-        return False
-    return not others[2] or (isinstance(others[2].get("commit"), str) and "changed" in others[2])
-
-
-def _is_file(file: Any) -> bool:
-    return isinstance(file, dict) and {"path", "sha256"} <= set(file) and isinstance(file["sha256"], str)
-
-
-def _read_text(path: Path) -> Any:
-    from nst.images.files import png_text  # slow to import, and seldom needed
-
-    try:
-        return json.loads(png_text(path, "nst") or "null")
-    except (ValueError, RecursionError):
-        return None
-
-
 def _escaped(value: Any) -> Any:
     """A resolved config, so that it stays as it is: ${…} in a file's name is no interpolation."""
     if isinstance(value, dict):
         return {name: _escaped(each) for name, each in value.items()}
     if isinstance(value, list):
         return [_escaped(each) for each in value]
-    return re.sub(r"(\\*)\$\{", lambda found: 2 * found[1] + r"\${", value) if isinstance(value, str) else value
+    return re.sub(r"(?<!\\)(\\*)\$\{", lambda found: 2 * found[1] + r"\${", value) if isinstance(value, str) else value

@@ -3,7 +3,6 @@
 Everything is read from the sweep's folder: a launcher may run the jobs in other processes, or on other machines.
 """
 
-import json
 import logging
 import os
 import sys
@@ -18,8 +17,8 @@ from nst.cli.arguments import Labels, command_in, remove_empty, sweep_folder
 from nst.cli.expand import BASIC_SWEEPER, expand
 from nst.cli.messages import complain
 from nst.errors import FAILED, REFUSED, InputError, one_line
-from nst.files import locked, refuse_links, write_whole
-from nst.record.files import read_record
+from nst.files import encode_json, locked, refuse_links, write_whole
+from nst.record.files import UNREADABLE, read_record
 from nst.session import Session
 from nst.text import duration, say
 
@@ -68,21 +67,22 @@ def why_left_out(sweep: Path, minutes: float | None, fail_fast: bool) -> str:
         return f"sweep.minutes={minutes:g} are over"
     for path in sorted(sweep.glob("*/record.json")) if fail_fast else ():
         status = read_record(path.parent).get("status")
-        if status in ("failed", "refused", "diverged") and path.stat().st_mtime >= began:
+        if status in ("failed", "refused", "diverged", UNREADABLE) and path.stat().st_mtime >= began:
             return f"job {path.parent.name} {status}, and sweep.fail_fast=true"
     return ""
 
 
 def holds_run(folder: Path) -> bool:
-    """Whether a run began in a job's folder, now or when the sweep ran before."""
-    return "config" in read_record(folder)
+    """Whether a run began in a job's folder, now or when the sweep ran before; or one whose record cannot be read."""
+    record = read_record(folder)
+    return "config" in record or record.get("status") == UNREADABLE
 
 
 def leave_failure(folder: Path, labels: Labels, status: str, error: str) -> None:
     """Leave a record for a job that did not write its own."""
     if not holds_run(folder):
         facts = {"status": status, "command": labels.command, "overrides": labels.overrides, "name": labels.name}
-        write_whole(folder / "record.json", json.dumps(facts | {"error": error}, indent=2).encode() + b"\n")
+        write_whole(folder / "record.json", encode_json(facts | {"error": error}, indent=2).encode() + b"\n")
 
 
 def all_refused(folder: Path) -> bool:

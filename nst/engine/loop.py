@@ -5,7 +5,7 @@ Between two reports nothing logs or allocates, and only a style loss that must (
 
 import os
 import time
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 from lightning_fabric import Fabric
@@ -14,18 +14,19 @@ from nst.engine.fabric import mixed_precision
 from nst.engine.task import Row, Task, all_finite
 from nst.engine.work import Outcome, Reporter
 from nst.errors import InputError, one_line
+from nst.record.files import VERSION
 
 AGREE_EVERY = 10
 """Steps after which several processes agree whether to stop."""
 
 
-def optimize(task: Task, fabric: Fabric, reporter: Reporter | None, checkpoint: Path | None = None) -> Outcome:
-    """Take all steps of a task, from the beginning or from a checkpoint. `fabric` has been launched.
+def optimize(task: Task, fabric: Fabric, reporter: Reporter | None, rows: Sequence[Row] | None = None) -> Outcome:
+    """Take all steps of a task, or those that are left after a checkpoint was taken up. `fabric` has been launched.
 
-    reporter: of rank 0; the other ranks have none. Raises Diverged, and InputError for a checkpoint that does not fit
-    or a disk that is full.
+    reporter: of rank 0; the other ranks have none. rows: those of the steps before; None: the task begins. Raises
+    Diverged, and InputError for a disk that is full.
     """
-    _begin(task, fabric, reporter, checkpoint)
+    _begin(task, fabric, reporter, rows)
     try:
         _take_steps(task, fabric, reporter)
     finally:
@@ -45,18 +46,13 @@ def optimize(task: Task, fabric: Fabric, reporter: Reporter | None, checkpoint: 
     return outcome(task, finished)
 
 
-def _begin(task: Task, fabric: Fabric, reporter: Reporter | None, checkpoint: Path | None) -> None:
-    """Put the task on its device, and into the state of the checkpoint."""
+def _begin(task: Task, fabric: Fabric, reporter: Reporter | None, rows: Sequence[Row] | None) -> None:
+    """Put the task on its device."""
     fabric.to_device(task)
-    saved = fabric.load(checkpoint, weights_only=True) if checkpoint else None
-    if saved:
-        task.step, task.seconds = saved["progress"]["step"], saved["progress"]["seconds"]
-        task.load_state(saved["task"])
-    task.optimizer = task.configure_optimizers()
-    if saved and saved["optimizer"] is not None:
-        task.load_optimizer(saved["optimizer"])
+    if rows is None:
+        task.optimizer = task.configure_optimizers()
     if reporter:
-        reporter.record.rows = list(saved["rows"]) if saved else []
+        reporter.record.rows = list(rows or [])
         reporter.start(task.step, task.seconds, task.report_steps[-1])
     task.forward_on(fabric)
     with mixed_precision(fabric):
@@ -120,6 +116,7 @@ def _save(task: Task, fabric: Fabric, reporter: Reporter, optimizer: bool = True
     """
     facts = reporter.record.facts
     state: dict[str, Any] = {
+        "version": VERSION,
         "task": task.state(),
         "optimizer": task.optimizer.state_dict() if optimizer else None,
         "progress": {"step": task.step, "seconds": task.seconds},

@@ -48,7 +48,7 @@ class Task(LightningModule):
         raise NotImplementedError
 
     def load_optimizer(self, state: dict[str, Any]) -> None:
-        """Restore the optimizer from a checkpoint."""
+        """Restore the optimizer from a checkpoint. Raises an error for a state that is not one of this optimizer."""
         self.optimizer.load_state_dict(state)
 
     def forward_on(self, fabric: Fabric) -> None:
@@ -103,7 +103,10 @@ class Task(LightningModule):
         raise NotImplementedError
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Continue from what `state` returned. `step` and `seconds` are set already."""
+        """Continue from what `state` returned. `step` and `seconds` are set already.
+
+        The checkpoint may be a stranger's: raises an error for a state that is not one of this task.
+        """
         raise NotImplementedError
 
     def finite(self, metrics: Mapping[str, Tensor | float]) -> dict[str, float]:

@@ -15,6 +15,9 @@ class Adam(torch.optim.Adam, ImageOptimizer):
     def __init__(self, parameters: Iterable[nn.Parameter], lr: float, beta1: float, beta2: float) -> None:
         super().__init__(parameters, lr=lr, betas=(beta1, beta2))
 
+    def shapes(self, parameter: Tensor) -> dict[str, tuple[int, ...]]:
+        return {"step": (), "exp_avg": parameter.shape, "exp_avg_sq": parameter.shape}
+
     @torch.no_grad()
     def resized(self, old: nn.Parameter, new: nn.Parameter) -> None:
         """Go on with `new`, with the means at its size and the same count of steps.

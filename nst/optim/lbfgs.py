@@ -44,6 +44,21 @@ class LBFGS(ImageOptimizer):
         """Forget the loss, the gradient and the pairs: they belong to another function."""
         self.state.clear()
 
+    def shapes(self, parameter: Tensor) -> dict[str, tuple[int, ...]]:
+        size, length = self.param_groups[0]["history_size"], parameter.numel()
+        return {
+            "metrics": (-1,),
+            "gradient": (length,),
+            "pairs": (2 * size, length),
+            "sy": (size, size),
+            "yy": (size, size),
+            "held": (size,),
+            "next": (1,),
+            "length": (),
+            "direction": (length,),
+            "slope": (),
+        }
+
     @torch.no_grad()
     def step(self, closure: Callable[[], Tensor]) -> Tensor:  # type: ignore[override]
         """Try one point. Returns the closure's metrics at the point where the parameter was before the step.

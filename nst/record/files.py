@@ -1,6 +1,6 @@
 """Reading records, and comparing one run's record with another's."""
 
-import json
+import os
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,32 +9,29 @@ from nst.errors import InputError
 
 CHECKPOINT = "checkpoint.ckpt"
 """In the folder of a run that takes steps."""
+VERSION = 1
+"""Of the form of records and checkpoints. A later one is refused."""
+UNREADABLE = "unreadable"
+"""Status of a record that cannot be read."""
 FileFacts = Mapping[str, str]
 """{"path", "sha256"} of a file."""
 
 
 def read_record(folder: Path) -> dict[str, Any]:
-    """The record.json of a folder; empty if there is none.
+    """The record of a folder; empty if there is none.
 
-    A record without `config` is of a run that was refused or broke before it began, or it cannot be read.
+    A record without `config` is of a run that was refused or broke before it began. One that does not have the form of
+    a record has the status `unreadable`, and an `error` that names the field.
     """
-    try:
-        record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    path = folder / "record.json"
+    if not os.path.lexists(path):
         return {}
-    except (ValueError, OSError) as error:
-        return {"status": "failed", "error": f"record.json cannot be read: {error}"}
-    if not isinstance(record, dict):
-        return {"status": "failed", "error": "record.json is not a record"}
-    return normalized(record)
+    from nst.record import schema  # pydantic is slow to import, and most runs read no record
 
-
-def normalized(record: dict[str, Any]) -> dict[str, Any]:
-    """A record in the present form: before nst 0.2, an input role had one image, not a list."""
-    inputs = record.get("inputs")
-    if isinstance(inputs, dict):
-        record["inputs"] = {role: [files] if isinstance(files, dict) else files for role, files in inputs.items()}
-    return record
+    try:
+        return schema.read_record(path)
+    except InputError as error:
+        return {"status": UNREADABLE, "error": str(error)}
 
 
 def settings(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -78,7 +75,7 @@ def refuse_changed(where: str, before: Mapping[str, Any], files: Mapping[str, Se
 def files_by_name(record: Mapping[str, Any]) -> dict[str, list[FileFacts]]:
     """Role or network → the files that a record says a run was made from."""
     weights = {network: [file] for network, file in record["weights"].items()}
-    return normalized({"inputs": dict(record["inputs"])})["inputs"] | weights
+    return dict(record["inputs"]) | weights
 
 
 def commit_name(git: Mapping[str, Any]) -> str:

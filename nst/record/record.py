@@ -1,6 +1,5 @@
 """The record: what a run leaves in its own folder."""
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,9 +8,9 @@ from typing import Any
 from torch import Tensor
 
 from nst.errors import InputError
-from nst.files import encode_csv, write_whole
+from nst.files import encode_csv, encode_json, write_whole
 from nst.images.files import WRITTEN, encode_as, encode_jpeg, encode_png
-from nst.record.files import CHECKPOINT
+from nst.record.files import CHECKPOINT, VERSION
 from nst.record.provenance import git_state, versions
 
 
@@ -35,7 +34,8 @@ class Record:
         """The files that were made."""
         if not os.access(folder, os.W_OK):
             raise InputError(f"cannot write to {folder}")
-        self.facts = {"status": "running"} | facts | {"versions": versions(), "git": git_state()}
+        self.facts: dict[str, Any] = {"version": VERSION, "status": "running"} | facts
+        self.facts |= {"versions": versions(), "git": git_state()}
 
     def open(self, inputs: Mapping[str, Tensor]) -> None:
         """Write the first record.json, and the inputs (1, 3, H, W) as the run uses them, as inputs/ROLE.jpg."""
@@ -71,7 +71,7 @@ class Record:
         """
         results = {self.folder / name: data for name, data in files.items()}
         if picture is not None:
-            text = {"nst": json.dumps(self.made_from)}
+            text = {"nst": encode_json(self.made_from)}
             results[self.folder / "result.png"] = encode_png(picture, text)
             if copy:
                 results[copy] = encode_as(copy.suffix, picture, text)
@@ -102,4 +102,4 @@ class Record:
         self._write_facts()
 
     def _write_facts(self) -> None:
-        write_whole(self.folder / "record.json", json.dumps(self.facts, indent=2).encode() + b"\n")
+        write_whole(self.folder / "record.json", encode_json(self.facts, indent=2).encode() + b"\n")

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from nst.files import read_own
 from nst.images.written import is_written_image
 from nst.record.files import dotted, read_record
 
@@ -16,6 +17,8 @@ NOT_SWEPT = (
     *("repeats", "zip"),  # make jobs
 )
 """Keys that are no settings of a run."""
+LARGEST_LOSSES = 256 * 2**20
+"""Bytes of losses.csv: that of a million steps, with a line each, has half of it."""
 MEASURED = ("losses", "figures", "timings")
 """The parts of a record that hold numbers."""
 
@@ -38,7 +41,8 @@ class Run:
 
     @property
     def status(self) -> str:
-        """finished, interrupted, diverged, failed or refused; running, if the run was killed or is not over yet."""
+        """finished, interrupted, diverged, failed, refused, skipped or unreadable; running, if it was killed or is not
+        over yet."""
         return str(self.record.get("status", "failed"))
 
     @property
@@ -112,11 +116,13 @@ class Run:
         return {name: value for name, value in metrics.items() if isinstance(value, int | float)}
 
     def curve(self, name: str) -> tuple[list[float], list[float]]:
-        """Steps and values of a column of losses.csv."""
-        path = self.folder / "losses.csv"
-        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-        rows = [row for row in csv.DictReader(lines) if row.get(name)]
-        return [float(row["step"]) for row in rows], [float(row[name]) for row in rows]
+        """Steps and values of a column of losses.csv; none if that is no table of numbers."""
+        try:
+            lines = read_own(self.folder / "losses.csv", LARGEST_LOSSES).decode().splitlines()
+            rows = [row for row in csv.DictReader(lines) if row.get(name)]
+            return [float(row["step"]) for row in rows], [float(row[name]) for row in rows]
+        except (OSError, ValueError, LookupError, TypeError, csv.Error):
+            return [], []
 
 
 def read_run(folder: Path) -> Run:

@@ -25,7 +25,7 @@ from nst.runner.dry import foresee
 from nst.runner.output import check_output
 from nst.runner.recorded import RecordedRun
 from nst.runner.request import Request
-from nst.runner.start import checkpoint_of, look_into_folder
+from nst.runner.start import look_into_folder, take_up_checkpoint
 from nst.session import Session
 from nst.text import say
 
@@ -107,8 +107,8 @@ def _follow(request: Request, experiment: Experiment, fabric: Fabric) -> dict[st
     """What every rank but the first does: the same steps, without a record."""
     ignore_signals()
     assert isinstance(experiment.work, Task)
-    checkpoint = checkpoint_of(request, experiment, read_record(request.folder))
+    rows = take_up_checkpoint(request, experiment, read_record(request.folder))
     fabric.launch()
-    optimize(experiment.work, fabric, None, checkpoint)
+    optimize(experiment.work, fabric, None, rows)
     remove_empty(request.folder)
     return {}

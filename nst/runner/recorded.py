@@ -103,7 +103,7 @@ class RecordedRun:
             return made
         self.fabric.launch()
         try:
-            return optimize(work, self.fabric, reporter, self.start.checkpoint)
+            return optimize(work, self.fabric, reporter, self.start.rows)
         except RuntimeError as error:
             if self.fabric.world_size > 1 and re.search("gloo|nccl", str(error), re.IGNORECASE):
                 raise RuntimeError("another process of this run failed; its error is above") from None

@@ -2,16 +2,15 @@
 
 import os
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from nst.cli.previous import MACHINE, present
-from nst.engine.checkpoints import find_checkpoint
-from nst.engine.task import Task
+from nst.engine.checkpoints import read_checkpoint, take_up
+from nst.engine.task import Row, Task
 from nst.errors import InputError
 from nst.files import refuse_links
 from nst.modes.parts import Experiment
-from nst.record.files import CHECKPOINT, read_record, refuse_another, refuse_changed, settings
+from nst.record.files import CHECKPOINT, UNREADABLE, read_record, refuse_another, refuse_changed, settings
 from nst.runner.request import Request
 
 LENGTH = ("steps", "epochs")
@@ -25,10 +24,10 @@ MAY_DIFFER = (
 
 @dataclass(frozen=True)
 class Start:
-    """Where a run begins: what the folder's record held before, and the checkpoint to continue from."""
+    """Where a run begins: what the folder's record held before, and the rows of a checkpoint that was taken up."""
 
     held: dict[str, Any] = field(default_factory=dict)
-    checkpoint: Path | None = None
+    rows: list[Row] | None = None
 
 
 def look_into_folder(request: Request, experiment: Experiment) -> Start:
@@ -37,6 +36,8 @@ def look_into_folder(request: Request, experiment: Experiment) -> Start:
     held = read_record(folder)
     if held and not request.labels.sweep and not request.in_its_folder:
         raise InputError(f"{folder} holds a run already; choose another folder with hydra.run.dir=FOLDER")
+    if held.get("status") == UNREADABLE:
+        raise InputError(f"{held['error']}; move it away, or choose another folder")
     refuse_links(folder)
     if "config" in held:
         where = previous.where if previous and request.in_its_folder else f"hydra.sweep.dir: {folder}"
@@ -48,7 +49,7 @@ def look_into_folder(request: Request, experiment: Experiment) -> Start:
             return Start(held)
         if held["status"] == "finished":
             _refuse_no_more(where, request, experiment)
-    return Start(held, checkpoint_of(request, experiment, held))
+    return Start(held, take_up_checkpoint(request, experiment, held))
 
 
 def _refuse_no_more(where: str, request: Request, experiment: Experiment) -> None:
@@ -63,17 +64,22 @@ def _refuse_no_more(where: str, request: Request, experiment: Experiment) -> Non
         raise InputError(f"{where}: {again}; without its {CHECKPOINT} it cannot go on")
 
 
-def checkpoint_of(request: Request, experiment: Experiment, held: dict[str, Any]) -> Path | None:
-    """The checkpoint to continue from: the folder's own, or that of `resume`."""
+def take_up_checkpoint(request: Request, experiment: Experiment, held: dict[str, Any]) -> list[Row] | None:
+    """Put the task into the state of the folder's own checkpoint, or of that of `resume`, and return its rows.
+
+    None: there is none, and the run begins. Raises InputError for a checkpoint that does not fit.
+    """
     own = "config" in held and (request.folder / CHECKPOINT).exists()
-    given = request.folder if own else request.config.resume
+    given = str(request.folder) if own else request.config.resume
     if given is None or not isinstance(experiment.work, Task):
         return None
     config = request.plain_config() | experiment.decided
     last = experiment.work.report_steps[-1]
     if not own or held["status"] == "finished":  # a run that was killed after its last step has its files to write
         last -= 1
-    return find_checkpoint(Path(given), config, _files(experiment), last, (*MAY_DIFFER, *LENGTH))
+    saved = read_checkpoint(given, config, _files(experiment), last, (*MAY_DIFFER, *LENGTH))
+    take_up(experiment.work, saved)
+    return list(saved["rows"])
 
 
 def _files(experiment: Experiment) -> dict[str, list[dict[str, str]]]:

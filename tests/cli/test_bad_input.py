@@ -293,7 +293,7 @@ def test_a_checkpoint_that_is_none(data: bytes, nst: Door, tmp_path: Path) -> No
     refused(
         nst,
         tmp_path,
-        "resume=checkpoint.ckpt: not a checkpoint of this version of nst",
+        "resume=checkpoint.ckpt: no checkpoint of this version of nst",
         *SMALL,
         "resume=checkpoint.ckpt",
     )
@@ -301,7 +301,7 @@ def test_a_checkpoint_that_is_none(data: bytes, nst: Door, tmp_path: Path) -> No
 
 def test_a_checkpoint_of_another_version(nst: Door, tmp_path: Path) -> None:
     torch.save({"state_dict": {}, "pytorch-lightning_version": "1.0"}, tmp_path / "old.ckpt")
-    refused(nst, tmp_path, "resume=old.ckpt: not a checkpoint of this version of nst", *SMALL, "resume=old.ckpt")
+    refused(nst, tmp_path, "resume=old.ckpt: no checkpoint of this version of nst", *SMALL, "resume=old.ckpt")
 
 
 def test_an_output_folder_that_is_a_file(nst: Door, tmp_path: Path) -> None:

@@ -170,12 +170,22 @@ def test_what_differs_from_the_machine_of_then_is_said(nst: Door) -> None:
     ("text", "said"),
     [
         (None, "holds no record of a run"),
-        ("{", "holds no record of a run"),
-        ("[" * 100_000, "holds no record of a run"),
-        ('{"config": {"steps": 3}, "inputs": {}, "weights": {}}', "made by another version of nst, or by none"),
+        ("{", "no record of a run: no JSON"),
+        ("[" * 100_000, "no record of a run: no JSON"),
+        ('{"losses": {"loss/total": NaN}}', "no JSON (NaN is no number)"),
         (
-            '{"config": {"optimizer": {"name": "adam"}, "stepz": 3}, "inputs": {}, "weights": {}, "git": '
-            '{"commit": "0123456789abcdef", "changed": false}}',
+            '{"inputs": {"content": [{"path": 3, "sha256": ""}]}}',
+            "inputs.content.0.path: Input should be a valid string",
+        ),
+        ('{"config": ' + '{"a": ' * 40 + "1" + "}" * 41, "nested more than 32 deep"),
+        ('{"version": 2}', "version: Input should be less than or equal to 1"),
+        (
+            '{"config": {"mode": "transfer", "steps": 3}, "inputs": {}, "weights": {}}',
+            "made by another version of nst, or by none",
+        ),
+        (
+            '{"config": {"mode": "transfer", "optimizer": {"name": "adam"}, "stepz": 3}, "inputs": {}, "weights": {}, '
+            '"git": {"commit": "0123456789abcdef", "changed": false}}',
             "made by another version of nst, commit 0123456789, or by none",
         ),
     ],

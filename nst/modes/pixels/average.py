@@ -5,6 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nst.errors import InputError
+
 
 class Average:
     """Exponential moving average of an image, corrected for its start at zero (Kingma & Ba 2015, section 3).
@@ -38,6 +40,8 @@ class Average:
         return {name: value.clone() for name, value in self._state.items()}
 
     def load(self, state: dict[str, Any]) -> None:
-        """Go on from what `state` returned; the images have the same size."""
+        """Go on from what `state` returned. Raises InputError if that is of an image of another size."""
         for name, value in self._state.items():
+            if state[name].shape != value.shape:
+                raise InputError("its average is of another size")
             value.copy_(state[name])

@@ -69,9 +69,12 @@ class Pixels(Task):
         return optimizer
 
     def load_optimizer(self, state: dict[str, Any]) -> None:
-        for group in state["param_groups"]:
-            self._set_capturable(group)  # the device may be another one than before
         super().load_optimizer(state)
+        for held in self.optimizer.state.values():
+            if "metrics" in held and len(held["metrics"]) != 1 + len(self.objective.names):
+                raise InputError("the optimizer's state is of another objective")
+            if not all(each.isfinite().all() for each in held.values()):
+                raise InputError("the optimizer's state is not finite")
 
     def estimate(self) -> float:
         return seconds_of(self.scales)
@@ -230,16 +233,23 @@ class Pixels(Task):
 
     def load_state(self, state: dict[str, Any]) -> None:
         self._at = len(self.scales) - 1 - state["finer_scales"]
-        if self._at < 0 or state["pixels"].shape[2:] != self.scales[self._at].size:
-            raise InputError("resume: the checkpoint's image has a size that this run does not use")
-        device = self.pixels.device
-        self.pixels = nn.Parameter(state["pixels"].to(device))
+        if not 0 <= self._at < len(self.scales):
+            raise InputError(f"it has {state['finer_scales']} scales to go")
+        shape = (1, 3, *self.scales[self._at].size)
+        self.pixels = nn.Parameter(self._finite("image", state["pixels"], shape))
         self._average.restart(self.pixels.detach())
         self._average.load(state["average"])
-        if state["renewal"]:
-            self._renew_for(Renewal(**state["renewal"] | {"image": state["renewal"]["image"].to(device)}))
-        self._compare_with(state["gray"].to(device))
-        self._loss_scale, self._slowed, self._unmoved = state["loss_scale"], state["slowed"], math.inf
+        if renewal := state["renewal"]:
+            image = self._finite("renewal's image", renewal["image"], shape)
+            self._renew_for(Renewal(int(renewal["step"]), image, int(renewal["number"])))
+        self._compare_with(self._finite("gray", state["gray"], ()))
+        self._loss_scale, self._slowed, self._unmoved = float(state["loss_scale"]), bool(state["slowed"]), math.inf
+
+    def _finite(self, name: str, tensor: Tensor, shape: tuple[int, ...]) -> Tensor:
+        """A tensor of a checkpoint on this task's device, if it is one of finite numbers of that shape."""
+        if tensor.shape != shape or tensor.dtype != torch.float32 or not tensor.isfinite().all():
+            raise InputError(f"its {name} is no tensor of {shape} finite numbers")
+        return tensor.to(self.pixels.device)
 
     def _set_capturable(self, group: dict[str, Any]) -> None:
         """torch's Adam can be part of a CUDA graph, and must be told so; on other devices it refuses the option."""

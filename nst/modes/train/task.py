@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 
 from nst import devices
 from nst.engine.task import SMALLER_STEPS, Task, all_finite
+from nst.errors import InputError
 from nst.generators.data import CropDataset, Positions
 from nst.generators.files import encode
 from nst.generators.networks import Generator
@@ -84,7 +85,15 @@ class Train(Task):
         self._first_metrics: dict[str, float] | None = None
 
     def configure_optimizers(self) -> Optimizer:
-        return self._make_optimizer(self.generator.parameters())
+        optimizer = self._make_optimizer(self.generator.parameters())
+        for group in optimizer.param_groups:
+            group["lr"] *= SMALLER_STEPS if self._slowed else 1.0
+        return optimizer
+
+    def load_optimizer(self, state: dict[str, Any]) -> None:
+        if self._good:  # only tried: what cannot be loaded is refused now, not when it is needed
+            super().load_optimizer(self._good["optimizer"])
+        super().load_optimizer(state)
 
     def forward_on(self, fabric: Fabric) -> None:
         self._rank, self._processes = fabric.global_rank, fabric.world_size
@@ -213,6 +222,12 @@ class Train(Task):
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
+        self._slowed, self._good = bool(state["slowed"]), state.get("good")
+        if self._good:
+            self.generator.load_state_dict(self._good["generator"])
+            if not 0 <= self._good["step"] <= self.step:
+                raise InputError(f"its last good state is of step {self._good['step']}")
         self.generator.load_state_dict(state["generator"])
+        if state["unreadable"].shape != self.unreadable.shape:
+            raise InputError("it is of another number of images")
         self.unreadable.copy_(state["unreadable"])
-        self._slowed, self._good = state["slowed"], state["good"]

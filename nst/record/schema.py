@@ -1,0 +1,165 @@
+"""What a record and a checkpoint hold. Both may be a stranger's: here, and only here, they are read and checked."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from nst.errors import InputError
+from nst.files import read_own
+from nst.record.files import VERSION
+
+LARGEST_RECORD = 4 * 2**20
+"""Bytes. A record of a thousand styles has a tenth of that."""
+DEEPEST, LONGEST = 32, 100_000
+"""Of nested values, and of a text in characters."""
+
+Number = Annotated[float, Field(allow_inf_nan=False)]
+PathText = Annotated[str, StringConstraints(min_length=1, max_length=4096, pattern=r"^[^\x00]+$")]
+
+
+class _Form(BaseModel):
+    """Fields that are not named here are kept as they are."""
+
+    model_config = ConfigDict(strict=True, extra="allow")
+
+
+class FileFacts(_Form):
+    """A file that a run was made from."""
+
+    path: PathText
+    sha256: Annotated[str, StringConstraints(max_length=64)]
+
+
+class Git(_Form):
+    commit: str
+    changed: bool
+
+
+class Judge(_Form):
+    network: str = ""
+
+
+class Record(_Form):
+    """record.json. That of a run that was refused, or failed before it began, has no `config`."""
+
+    version: Annotated[int, Field(ge=1, le=VERSION)] = VERSION
+    status: Literal["running", "finished", "interrupted", "diverged", "failed", "refused", "skipped"] = "failed"
+    error: str = ""
+    command: str = ""
+    overrides: list[str] = []
+    started: str = ""
+    name: str | None = None
+    config: dict[str, Any] = {}
+    decided: dict[str, Any] = {}
+    resumed: list[dict[str, Any]] = []
+    roles: dict[str, list[str]] = {}
+    inputs: dict[str, list[FileFacts]] = {}
+    weights: dict[str, FileFacts] = {}
+    device: dict[str, Any] = {}
+    data: dict[str, Any] = {}
+    versions: dict[str, str | None] = {}
+    git: Git | None = None
+    tracker: dict[str, Any] | None = None
+    judge: Judge = Judge()
+    losses: dict[str, Number | None] = {}
+    figures: dict[str, Number | None] = {}
+    timings: dict[str, Number | dict[str, Number] | None] = {}
+
+
+class Progress(_Form):
+    step: Annotated[int, Field(ge=0)]
+    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class MadeFrom(_Form):
+    inputs: dict[str, list[FileFacts]]
+    weights: dict[str, FileFacts]
+
+
+class Row(_Form):
+    """A line of losses.csv."""
+
+    __pydantic_extra__: dict[str, float]
+    step: int | float
+    seconds: float
+
+
+class Checkpoint(_Form):
+    """checkpoint.ckpt. What is in `task` and `optimizer`, the task checks as it takes it up."""
+
+    version: Annotated[int, Field(ge=1, le=VERSION)] = VERSION
+    task: dict[str, Any]
+    optimizer: dict[str, Any] | None
+    progress: Progress
+    rows: list[Row]
+    config: dict[str, Any]
+    made_from: MadeFrom
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """The record in a file, in the present form.
+
+    Raises InputError, with the file and the field, for anything else, such as a link; FileNotFoundError for no file.
+    """
+    return parse_record(read_own(path, LARGEST_RECORD), str(path))
+
+
+def parse_record(data: bytes | str, where: str) -> dict[str, Any]:
+    """The record in a JSON text, in the present form. Raises InputError, which begins with `where`."""
+    if len(data) > LARGEST_RECORD:
+        raise InputError(f"{where}: no record of a run: it has more than {LARGEST_RECORD} bytes")
+    try:
+        record = json.loads(data, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{where}: no record of a run: no JSON ({error})") from None
+    if isinstance(record, dict) and isinstance(inputs := record.get("inputs"), dict):
+        # before nst 0.2, a role had one image, not a list
+        record["inputs"] = {role: [files] if isinstance(files, dict) else files for role, files in inputs.items()}
+    _check(Record, record, where, "record of a run")
+    return dict(record)
+
+
+def check_checkpoint(saved: Any, where: str) -> None:
+    """Raise InputError, which begins with `where`, for what is no checkpoint."""
+    _check(Checkpoint, saved, where, "checkpoint of this version of nst")
+    for part in ("config", "made_from"):
+        _refuse_monsters(saved[part], part, where)
+
+
+def _check(form: type[BaseModel], given: Any, where: str, kind: str) -> None:
+    if form is Record:
+        _refuse_monsters(given, "", where)
+    try:
+        form.model_validate(given)
+    except (ValidationError, RecursionError) as error:
+        first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": "nested too deep"}
+        field = ".".join(map(str, first["loc"]))
+        raise InputError(f"{where}: no {kind}: {field + ': ' if field else ''}{first['msg']}") from None
+
+
+def _refuse_monsters(value: Any, field: str, where: str, depth: int = 0) -> None:
+    """Raise InputError for what JSON cannot hold, and what would take for ever: nested too deep, or a long text."""
+    wrong = ""
+    if depth > DEEPEST:
+        wrong = f"nested more than {DEEPEST} deep"
+    elif isinstance(value, str) and len(value) > LONGEST:
+        wrong = f"a text of more than {LONGEST} characters"
+    elif isinstance(value, dict):
+        for name, each in value.items():
+            if not isinstance(name, str) or len(name) > LONGEST:
+                wrong = "a name that is no short text"
+                break
+            _refuse_monsters(each, f"{field}.{name}".lstrip("."), where, depth + 1)
+    elif isinstance(value, list):
+        for number, each in enumerate(value):
+            _refuse_monsters(each, f"{field}.{number}", where, depth + 1)
+    elif not isinstance(value, str | int | float | None):
+        wrong = f"a {type(value).__name__}"
+    if wrong:
+        raise InputError(f"{where}: {field[:100]}: {wrong}")
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number")
