@@ -32,6 +32,9 @@ def key(
     return field(default=default, metadata=metadata)
 
 
+LARGEST = 1e30
+"""Of factors: their products with losses still are float32."""
+MOST_STEPS, MOST_REPEATS = 1_000_000, 1000
 LEAST_STRIP = 32
 """Rows. The last strip of an image may be half as high, which is enough for every network's first layers."""
 
@@ -80,9 +83,9 @@ class Data(Section):
 
     dir: str | None = key(None, "folder of images, at any depth; null: the bundled photographs")
     size: int = key(256, "side of a crop, pixels", at_least=16, at_most=4096)
-    batch: int = key(4, "crops a step, over all processes", at_least=1)
-    crops: int = key(1, "crops of each image in an epoch", at_least=1)
-    workers: int = key(2, "processes that read images ahead; 0: none", at_least=0)
+    batch: int = key(4, "crops a step, over all processes", at_least=1, at_most=4096)
+    crops: int = key(1, "crops of each image in an epoch", at_least=1, at_most=10_000)
+    workers: int = key(2, "processes that read images ahead; 0: none", at_least=0, at_most=256)
 
 
 @dataclass
@@ -99,14 +102,14 @@ class Optimizer(Section):
 @dataclass
 class Lbfgs(Optimizer):
     name: str = "lbfgs"
-    lr: float = key(1.0, "step length, in units of the quasi-Newton step", above=0)
-    history_size: int = key(10, "past steps kept", at_least=1)
+    lr: float = key(1.0, "step length, in units of the quasi-Newton step", above=0, at_most=LARGEST)
+    history_size: int = key(10, "past steps kept", at_least=1, at_most=1000)
 
 
 @dataclass
 class Adam(Optimizer):
     name: str = "adam"
-    lr: float = key(0.02, "step size in pixel values, of [0, 1]", above=0)
+    lr: float = key(0.02, "step size in pixel values, of [0, 1]", above=0, at_most=LARGEST)
     beta1: float = key(0.9, "decay of the mean of gradients", at_least=0, at_most=0.9999)
     beta2: float = key(0.99, "decay of the mean of squared gradients", at_least=0, at_most=0.9999)
 
@@ -118,28 +121,32 @@ OPTIMIZERS = {"lbfgs": Lbfgs, "adam": Adam}
 class Trainer(Section):
     accelerator: Accelerator = key(Accelerator.auto, "auto takes a GPU if there is one; mps is Apple's")
     devices: int | None = key(
-        1, "processes on each machine that train together; null: one a GPU; mode=train only", at_least=1
+        1, "processes on each machine that train together; null: one a GPU; mode=train only", at_least=1, at_most=64
     )
-    num_nodes: int = key(1, "machines that train together; mode=train only", at_least=1)
+    num_nodes: int = key(1, "machines that train together; mode=train only", at_least=1, at_most=1024)
     precision: Precision = key(
         Precision.float32,
         "of the networks, in modes that optimize: tf32 is faster on a GPU, bfloat16 there and on a CPU with AMX",
     )
-    checkpoint_seconds: float = key(60.0, "seconds between checkpoints: the most that a killed run loses", above=0)
+    checkpoint_seconds: float = key(
+        60.0, "seconds between checkpoints: the most that a killed run loses", above=0, at_most=1e6
+    )
 
 
 @dataclass
 class Sweep(Section):
     fail_fast: bool = key(False, "leave out the jobs after the first one that fails")
-    minutes: float | None = key(None, "start no job later than so many minutes after the sweep's start", above=0)
+    minutes: float | None = key(
+        None, "start no job later than so many minutes after the sweep's start", above=0, at_most=1e6
+    )
     dry_run: bool = key(False, "print the jobs with their estimated time and memory, and run none")
 
 
 @dataclass
 class Tracking(Section):
     name: str = key(MISSING, "wandb, tensorboard or none; set by the group")
-    loss_every: int = key(10, "steps between two lines of losses.csv", at_least=1)
-    image_every: int = key(100, "steps between two progress pictures", at_least=1)
+    loss_every: int = key(10, "steps between two lines of losses.csv", at_least=1, at_most=MOST_STEPS)
+    image_every: int = key(100, "steps between two progress pictures", at_least=1, at_most=MOST_STEPS)
 
 
 @dataclass
@@ -162,14 +169,14 @@ class Config(Section):
     style_layer_weights: Any = key(
         "positions", "weights of the style layers: a list, or positions (1/stride²: 256:64:16:4:1); null: equal"
     )
-    content_weight: float = key(1.0, "factor of the content loss", at_least=0)
-    style_weight: float = key(1e6, "factor of the style loss", at_least=0)
-    tv_weight: float = key(5.0, "factor of the total variation, which removes pixel noise", at_least=0)
+    content_weight: float = key(1.0, "factor of the content loss", at_least=0, at_most=LARGEST)
+    style_weight: float = key(1e6, "factor of the style loss", at_least=0, at_most=LARGEST)
+    tv_weight: float = key(5.0, "factor of the total variation, which removes pixel noise", at_least=0, at_most=LARGEST)
     structure_weight: float = key(
-        0.0, "factor of the difference of edges from the content's (Laplacian), such as 100", at_least=0
+        0.0, "factor of differences of edges from the content's (Laplacian), such as 100", at_least=0, at_most=LARGEST
     )
     range_weight: float = key(
-        10.0, "factor of the penalty that keeps pixels near [0, 1]; 0: only clamp them at the end", at_least=0
+        10.0, "factor of the penalty that keeps pixels near [0, 1]; 0: only clamp them", at_least=0, at_most=LARGEST
     )
     content_loss: str = key("features", "how contents are compared: features, or self_similarity (STROTSS)")
     style_loss: dict[str, Any] = key({}, "how styles are compared; the group's file explains its keys")
@@ -177,8 +184,8 @@ class Config(Section):
         "content",
         "the image to start from: noise, gray, content, style, style_statistics (noise of its colors), or a path",
     )
-    steps: int = key(100, "optimizer steps", at_least=1, at_most=1_000_000)
-    epochs: int | None = key(None, "passes over the training images, in place of steps", at_least=1)
+    steps: int = key(100, "optimizer steps", at_least=1, at_most=MOST_STEPS)
+    epochs: int | None = key(None, "passes over the training images, in place of steps", at_least=1, at_most=MOST_STEPS)
     size: int | None = key(384, "longest side of the result, pixels; null: the image's own", at_least=1, at_most=16384)
     scales: int | None = key(
         None,
@@ -187,7 +194,9 @@ class Config(Section):
         at_most=16,
     )
     scale_factor: float = key(2.0, "growth from scale to scale: 2, or 1.41421356 for √2", at_least=1.1, at_most=4)
-    smallest_scale: int = key(192, "longest side of the smallest size, pixels, if scales is null", at_least=1)
+    smallest_scale: int = key(
+        192, "longest side of the smallest size, pixels, if scales is null", at_least=1, at_most=16384
+    )
     scale_steps: list[float] | None = key(
         None,
         "the scales' shares of the steps, from coarse to fine; further scales have the last one: [2,1] is 2:1:1 with "
@@ -204,6 +213,7 @@ class Config(Section):
         "process the image in strips of this many rows, to save memory, with the same result; null: as the memory "
         "allows",
         at_least=LEAST_STRIP,
+        at_most=16384,
     )
     style_size: int | None = key(
         None, "longest side of the style image, pixels; null: as style_scale says", at_least=1, at_most=16384
@@ -215,7 +225,7 @@ class Config(Section):
     seed: int = key(0, "seed of everything random", at_least=0, at_most=2**32 - 1)
     output: str | None = key(None, "a .png, .jpg or .webp file to which the picture is written, too")
     repeats: int = key(
-        1, "a sweep runs each of its jobs with so many seeds, and reports means", at_least=1, at_most=1000
+        1, "a sweep runs each of its jobs with so many seeds, and reports means", at_least=1, at_most=MOST_REPEATS
     )
     sweep: Sweep = key(Sweep, "which jobs of a sweep are run")
     zip: Any = key(None, "keys whose values go together in a sweep, such as {content:[a,b],style:[c,d]}")
@@ -241,6 +251,8 @@ class Config(Section):
         "style's moved to the content's",
     )
     color_match: ColorSpace = key(ColorSpace.rgb, "colors in which matched moves them: rgb or lab")
-    tile: int = key(2048, "longest side processed at once, pixels; larger images are stylized in tiles", at_least=1)
+    tile: int = key(
+        2048, "longest side processed at once, pixels; larger images are stylized in tiles", at_least=1, at_most=16384
+    )
     trainer: Trainer = key(Trainer, "where and in which precision it runs")
     tracking: Tracking = key(Tracking, "logging to Weights & Biases or TensorBoard, and how often")

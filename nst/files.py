@@ -26,7 +26,8 @@ Version = tuple[Path, int, int]
 
 
 def version(path: Path) -> Version:
-    """The fingerprint of a file, without reading it."""
+    """The fingerprint of a file, without reading it. Raises InputError for what is no file, as `refuse_no_file`."""
+    refuse_no_file(path)
     state = path.stat()
     return path.resolve(), state.st_mtime_ns, state.st_size
 
@@ -38,7 +39,11 @@ def sha256(path: Path) -> str:
 
 @lru_cache
 def _sha256(file: Version) -> str:
-    return hashlib.sha256(file[0].read_bytes()).hexdigest()
+    digest = hashlib.sha256()
+    with file[0].open("rb") as data:
+        while part := data.read(2**20):
+            digest.update(part)
+    return digest.hexdigest()
 
 
 def refuse_no_file(path: Path, where: str = "") -> None:

@@ -22,7 +22,7 @@ from nst.cli.arguments import Labels
 from nst.cli.messages import complain, refuse_unknown
 from nst.cli.previous import PreviousRun
 from nst.errors import DIVERGED, REFUSED, STOPPED, Diverged, InputError, Stopped, one_line
-from nst.files import write_whole
+from nst.files import as_path, write_whole
 from nst.session import Session
 from nst.text import open_streams, say
 
@@ -137,7 +137,7 @@ def _take_up(composed: DictConfig, labels: Labels, folder: Path) -> tuple[Path, 
         found.refuse_missing_inputs(config)
         config.resume = None  # it starts from the beginning
         return folder, found, config
-    start = Path(composed.resume).expanduser()
+    start = as_path("resume", composed.resume)
     if start.is_file() and not (start.parent / "record.json").exists():
         return folder, None, composed  # a checkpoint alone: the command line must give the same config
     found = previous.find("resume", composed.resume)

@@ -140,6 +140,9 @@ def check(config: Config) -> None:
         ):
             if not holds:
                 raise InputError(f"{name}={value:g}: must be {rule.replace('_', ' ')} {metadata[rule]:g}")
+    for name, texts in _lists_of_texts(config):
+        if not all(isinstance(each, str) for each in texts):
+            raise InputError(f"{name}={texts}: must be a list of names, without lists in it")
     judged = [name for name in metrics.weights(config.optimized_metric) if name.startswith("judge/")]
     if judged and config.judge.name == "none":
         raise InputError(
@@ -193,6 +196,16 @@ def _images(role: str, given: Any) -> Any:
     if isinstance(given, list | dict):
         raise InputError(f"{role}={given}: must be an image, or a list of images such as [swirl,waves]")
     return None if given is None else str(given)
+
+
+def _lists_of_texts(config: Any, prefix: str = "") -> Iterator[tuple[str, list[Any]]]:
+    """OmegaConf lets a list in a list of texts pass."""
+    for item in fields(config):
+        value, name = getattr(config, item.name), f"{prefix}{item.name}"
+        if is_dataclass(value):
+            yield from _lists_of_texts(value, f"{name}.")
+        elif item.type == list[str]:
+            yield name, value
 
 
 def _numbers(config: Any, prefix: str = "") -> Iterator[tuple[str, float, Any]]:

@@ -1,7 +1,5 @@
 """Weights files: find or download them, verify them, read them."""
 
-import os
-import pickle
 import re
 import socket
 from collections.abc import Iterable
@@ -9,14 +7,14 @@ from pathlib import Path
 from urllib.error import URLError
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 from torchvision.models import WeightsEnum
 
+from nst import devices
 from nst.backbones.networks import architecture
 from nst.errors import InputError
-from nst.files import sha256
+from nst.files import as_path, sha256
 
 DOWNLOAD_TIMEOUT = 20.0
 """Seconds without an answer after which a download fails."""
@@ -30,10 +28,10 @@ def find(backbone: str, path: str | None = None) -> Path:
     """
     network = architecture(backbone)
     if path is not None:
-        given = os.path.expanduser(path)
-        if not os.path.isfile(given):
+        given = as_path("weights", path)
+        if not given.is_file():
             raise InputError(f"the weights of {backbone}: no file '{path}'")
-        return Path(given)
+        return given
     if network.embedded:
         return network.embedded
     if network.official:
@@ -82,9 +80,10 @@ def read(path: Path) -> dict[str, Tensor]:
     """
     try:
         if path.suffix == ".safetensors":
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, RuntimeError, EOFError, OSError, pickle.UnpicklingError, ValueError, KeyError) as error:
+            state = load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a broken pickle can raise anything
         raise InputError(
             f"cannot read weights from {path}: it is not a .pth state dict or .safetensors file, "
             f"or it is truncated ({type(error).__name__})"
@@ -93,6 +92,9 @@ def read(path: Path) -> dict[str, Tensor]:
         raise InputError(
             f"{path} holds no state dict: expected a mapping from names to tensors, as torchvision saves it"
         )
+    for name, value in state.items():
+        if not devices.holds_numbers(value):
+            raise InputError(f"{path}: {name} is no plain tensor of finite numbers")
     return state
 
 

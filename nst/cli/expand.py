@@ -8,6 +8,7 @@ from hydra.core.plugins import Plugins
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict, read_write
 
 from nst.cli.spelling import quoted
+from nst.config import MOST_REPEATS
 from nst.errors import InputError
 
 BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
@@ -34,6 +35,8 @@ def expand(config: DictConfig) -> None:
             raise InputError(f"zip: sets {taken[0]} already; leave out {taken[0]}=")
         _rows[:] = rows
         params = {"zip": ",".join(map(str, range(len(rows)))), **params}
+    if config.repeats > MOST_REPEATS:
+        raise InputError(f"repeats={config.repeats}: must be at most {MOST_REPEATS}")
     if config.repeats > 1:
         seeds = [word for word in words if _key(word) == "seed"]
         if "seed" in params or any("," in word for word in seeds) or (together and "seed" in together):

@@ -16,7 +16,7 @@ from nst import modes, schema
 from nst.cli.arguments import to_type, typed_keys, typed_mode
 from nst.cli.meant import MEANT
 from nst.cli.spelling import quoted
-from nst.errors import Diverged, InputError, did_you_mean
+from nst.errors import Diverged, InputError, as_line, did_you_mean
 
 DEBUG = "NST_DEBUG"
 """Environment variable: 1 also shows the traceback."""
@@ -40,7 +40,7 @@ def complain(error: BaseException) -> str | None:
     """Print one line to standard error and return it; for an error of our own, print nothing and return None."""
     message = explain(error)
     if message is not None:
-        message = " ".join(message.split())
+        message = as_line(message)
         if os.environ.get(DEBUG) == "1":
             traceback.print_exception(error)
         print(f"nst: {message}", file=sys.stderr, flush=True)

@@ -1,10 +1,9 @@
 """Previous runs, from the records they left: to continue one, to complete a sweep, or to make a picture again."""
 
 import json
-import os
 import re
 import shlex
-from argparse import ArgumentParser
+from argparse import ArgumentError, ArgumentParser
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -16,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from nst import modes, schema, tracking
 from nst.config import OPTIMIZERS
 from nst.errors import InputError
+from nst.files import as_path
 from nst.images import samples
 from nst.record.files import UNREADABLE, commit_name, files_by_name, read_record, settings
 
@@ -117,7 +117,7 @@ class PreviousRun:
             if files and given is not None and given == held.get(role):
                 names = given if OmegaConf.is_list(given) else [given]
                 for name, file in zip(names, files, strict=False):
-                    if os.path.isdir(os.path.expanduser(name)):
+                    if as_path(role, name).is_dir():
                         break  # a folder of styles
                     try:
                         samples.find(role, name)
@@ -128,7 +128,7 @@ class PreviousRun:
 
 def find(key: str, given: str) -> PreviousRun:
     """The run of a folder, of a file in it, or of a result.png alone. Raises InputError for anything else."""
-    path, where = Path(os.path.expanduser(given)), f"{key}={given}"
+    path, where = as_path(key, given), f"{key}={given}"
     if not path.exists():
         raise InputError(f"{where}: no such file or folder")
     folder, record = path if path.is_dir() else path.parent, _record_of(key, path)
@@ -180,8 +180,8 @@ def implied_mode(arguments: Sequence[str]) -> list[str]:
     """For `resume=` or `rerun=` a run, `mode=` that run's: only then Hydra knows the sections that the mode has."""
     given = {key: value for key, _, value in (argument.partition("=") for argument in arguments)}
     for key in ("resume", "rerun"):
-        if given.get(key) and "mode" not in given and Path(os.path.expanduser(given[key].strip("'"))).exists():
-            mode = (_record_of(key, Path(os.path.expanduser(given[key].strip("'")))).get("config") or {}).get("mode")
+        if given.get(key) and "mode" not in given and (path := as_path(key, given[key].strip("'"))).exists():
+            mode = (_record_of(key, path).get("config") or {}).get("mode")
             return [f"mode={mode}"] if isinstance(mode, str) and mode in modes.all_modes() else []
     return []
 
@@ -193,15 +193,20 @@ def sweep_arguments(arguments: Sequence[str]) -> list[str]:
     """
     for number, argument in enumerate(arguments):
         key, _, given = argument.partition("=")
-        folder = Path(os.path.expanduser(given))
-        if key != "resume" or not given or not folder.is_dir() or (folder / "record.json").exists():
+        if key != "resume" or not given:
+            continue
+        folder = as_path(key, given)
+        if not folder.is_dir() or (folder / "record.json").exists():
             continue
         commands = (read_record(path.parent).get("command") for path in sorted(folder.glob("*/record.json")))
-        command = next((shlex.split(each) for each in commands if isinstance(each, str)), [])
+        command = next((_words(each) for each in commands if each), [])
         parser = ArgumentParser(allow_abbrev=False, exit_on_error=False, add_help=False)
         parser.add_argument("-m", "--multirun", action="store_true")
         parser.add_argument("-cd", "--config-dir")
-        asked, keys = parser.parse_known_args(command[3:])
+        try:
+            asked, keys = parser.parse_known_args(command[3:])
+        except ArgumentError as error:
+            raise InputError(f"resume={given}: its record's command cannot be read: {error}") from None
         numbered = any(path.parent.name == "0" for path in folder.glob("*/record.json"))  # the experiment's file sweeps
         if not asked.multirun and not numbered:
             break
@@ -213,6 +218,13 @@ def sweep_arguments(arguments: Sequence[str]) -> list[str]:
         options = ["-m", *([f"--config-dir={asked.config_dir}"] if asked.config_dir else [])]
         return [*options, *keys, *others, f"hydra.sweep.dir={folder}"]
     return list(arguments)
+
+
+def _words(command: str) -> list[str]:
+    try:
+        return shlex.split(command)
+    except ValueError:  # a quote that is not closed: no shell has run that
+        return []
 
 
 def _escaped(value: Any) -> Any:

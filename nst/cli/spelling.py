@@ -15,6 +15,7 @@ from yaml import YAMLError
 
 from nst import modes
 from nst.errors import InputError
+from nst.files import as_path, refuse_no_file
 from nst.images import samples
 
 PLAIN = re.compile(r"[A-Za-z0-9_./:%+@-]*")
@@ -26,6 +27,10 @@ TEXTS = ("question", "title", "finding")
 EXPERIMENT_FILE = (".yaml", ".yml")
 TAKES_VALUE = ("-c", "--cfg", "-p", "--package", "-cp", "--config-path", "-cn", "--config-name", "-cd", "--config-dir")
 """Hydra's flags whose value is the next word."""
+LARGEST_EXPERIMENT = 2**20
+"""Bytes of an experiment's file."""
+MOST_DIGITS, DEEPEST = 400, 20
+"""Digits of a number, and brackets in one another, that no value has."""
 LONGEST_NAME = 8
 """Most commas in the name of one file, plus one."""
 
@@ -39,6 +44,7 @@ def respelled(words: Sequence[str]) -> list[str]:
     would be right.
     """
     _refuse_flags(words)
+    _refuse_monsters(words)
     sweeps = any(word in ("-m", "--multirun") or word.startswith("experiment=") for word in words)
     mode = next((word.partition("=")[2] for word in words if word.startswith("mode=")), "")
     return [_respelled(word, sweeps and mode != "stylize") for word in words]
@@ -73,6 +79,18 @@ def _refuse_flags(words: Sequence[str]) -> None:
         if word.startswith("-") and word in unknown:
             key, _, value = word.lstrip("-").partition("=")
             raise InputError(f"{word}: no such flag; keys have no dashes: {key}={value or after or 'VALUE'}")
+
+
+def _refuse_monsters(words: Sequence[str]) -> None:
+    """Raise InputError for words that Hydra's parser itself does not survive."""
+    for word in words:
+        key = word.partition("=")[0][:100]
+        if "\0" in word:
+            raise InputError(f"{key}: contains a zero character")
+        if re.search(rf"\d{{{MOST_DIGITS}}}", word):
+            raise InputError(f"{key}: a number of {MOST_DIGITS} digits or more")
+        if re.search(rf"([\[{{(]\s*){{{DEEPEST}}}", word):
+            raise InputError(f"{key}: brackets in brackets, {DEEPEST} or more")
 
 
 def _respelled(word: str, folders: bool) -> str:
@@ -160,12 +178,15 @@ def _images_in(key: str, folder: str) -> list[str]:
 
 def _own_experiment(given: str) -> str:
     """Make a file of the user's own an option of the group `experiment`, and return the option's name."""
-    path = Path(given).expanduser()
+    path = as_path("experiment", given)
+    refuse_no_file(path, "experiment=")
     try:
+        if path.stat().st_size > LARGEST_EXPERIMENT:
+            raise InputError(f"experiment={given}: no experiment: it has more than {LARGEST_EXPERIMENT} bytes")
         held: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
     except OSError as error:
         raise InputError(f"experiment={given}: {error.strerror}") from None
-    except (YAMLError, UnicodeDecodeError) as error:
+    except (YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"experiment={given}: not YAML: {error}") from None
     if not isinstance(held, dict) or not held:
         raise InputError(f"experiment={given}: holds no keys; expected lines such as steps: 100")

@@ -10,18 +10,22 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from nst import devices
 from nst.errors import InputError
+from nst.files import encode_json
 from nst.generators.networks import Generator
 
 DESCRIPTION = "nst"
 """Key in a generator file's metadata: the generator's description, as JSON."""
+LONGEST_DESCRIPTION = 2**20
+"""Characters."""
 LIMITS = {"width": 1024, "blocks": 100}
 """Most channels and residual blocks that a file may ask for. A file that asks for more is an attack on the memory."""
 
 
 def describe(generator: Generator, facts: Mapping[str, Any]) -> str:
     """The description of a generator as JSON: its name, width and blocks, and `facts`. `read_description` reads it."""
-    return json.dumps({"generator": generator.description} | dict(facts))
+    return encode_json({"generator": generator.description} | dict(facts))
 
 
 def encode(generator: Generator, facts: Mapping[str, Any]) -> bytes:
@@ -33,10 +37,13 @@ def encode(generator: Generator, facts: Mapping[str, Any]) -> bytes:
 def read_description(path: Path, text: str | None) -> dict[str, Any]:
     """The description in a generator file's metadata. Raises InputError if nst did not write it."""
     try:
-        description = json.loads(text or "")
-    except (ValueError, RecursionError):
-        description = None
-    if not isinstance(description, dict) or "generator" not in description:
+        description = json.loads((text or "")[:LONGEST_DESCRIPTION])
+        fits = set(description["generator"]) == {"name", "width", "blocks"} and all(
+            isinstance(each[fact], str) for each in description.get("styles", []) for fact in ("path", "sha256")
+        )
+    except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
+        fits = False
+    if not fits:
         raise InputError(
             f"checkpoint={path}: holds no generator of nst; expected a file written by mode=train or mode=export"
         )
@@ -59,7 +66,7 @@ def load(path: Path) -> tuple[Generator, dict[str, Any]]:
     except Exception as error:
         reason = str(error).strip().splitlines()[-1].strip() if isinstance(error, RuntimeError) else f"is {options}"
         raise InputError(f"checkpoint={path}: its tensors are not those of the generator it says: {reason}") from None
-    if not all(value.isfinite().all() for value in generator.state_dict().values()):
+    if not all(map(devices.holds_numbers, generator.state_dict().values())):
         raise InputError(f"checkpoint={path}: its weights are not finite; train it again with a lower optimizer.lr")
     return generator.to(memory_format=torch.channels_last).requires_grad_(False).eval(), description
 

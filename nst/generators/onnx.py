@@ -19,6 +19,10 @@ from nst.generators.networks import Generator
 
 AXES = {0: "batch", 2: "height", 3: "width"}
 """Names of the axes of any length, of the input and the output."""
+LARGEST_MODEL = 2**30
+"""Bytes of a file: a generator of 1024 channels has less."""
+TRIED = (64, 64), (64, 80)
+"""Heights and widths, in pixels, of the images that a file from elsewhere is tried with."""
 LARGEST_DIFFERENCE = 1e-3
 """Largest accepted difference between the results of torch and onnxruntime, in pixel values of [0, 1]."""
 
@@ -72,22 +76,38 @@ def load(path: Path) -> tuple[Callable[[Tensor], Tensor], dict[str, Any]]:
     """The generator in an .onnx file, as a function of images, and its description.
 
     The function maps (B, 3, H, W) in [0, 1] to the same shape and range. Raises InputError if a package is not
-    installed, or if the file is not one that mode=export wrote.
+    installed, or if the file does not do that.
     """
     require()
     import onnx
 
     try:
+        if path.stat().st_size > LARGEST_MODEL:
+            raise InputError(f"checkpoint={path}: has more than {LARGEST_MODEL >> 20} MiB, which no generator has")
         data = path.read_bytes()
         model = onnx.load_from_string(data)
         described = {entry.key: entry.value for entry in model.metadata_props}.get(DESCRIPTION)
         paint_function = _make_paint(data)
-        inputs = [(each.name, len(each.type.tensor_type.shape.dim)) for each in model.graph.input]
+    except InputError:
+        raise
     except Exception as error:
         raise InputError(f"checkpoint={path}: not a whole ONNX model ({type(error).__name__})") from None
-    if inputs != [("image", 4)]:
-        raise InputError(f"checkpoint={path}: takes no image; expected a file written by mode=export")
+    _try(paint_function, path)
     return paint_function, read_description(path, described)
+
+
+def _try(paint: Callable[[Tensor], Tensor], path: Path) -> None:
+    """Raise InputError for a model that does not paint images: whoever made it, it is tried with two sizes first."""
+    for size in TRIED:
+        try:
+            painted = paint(torch.full((1, 3, *size), 0.5))
+        except Exception:  # of another input, or number of results
+            painted = torch.empty(0)
+        if painted.shape != (1, 3, *size) or painted.dtype != torch.float32 or not painted.isfinite().all():
+            raise InputError(
+                f"checkpoint={path}: makes no finite image (1, 3, {size[0]}, {size[1]}) from one of that size; "
+                "expected a file written by mode=export"
+            )
 
 
 def _make_paint(model: bytes) -> Callable[[Tensor], Tensor]:

@@ -17,8 +17,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nst.errors import InputError
+from nst.files import refuse_no_file
 from nst.images.written import MAX_PIXELS
 
+LARGEST_FILE = 2 * 2**30
+"""Bytes of an image file: 200 million pixels of 16 bits a channel have little more than half of it."""
 WRITTEN = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 """Suffix → format, of the files that a result is written to."""
 HEIC = (".heic", ".heif", ".hif")
@@ -83,10 +86,8 @@ def is_image(path: Path) -> bool:
 def png_text(path: Path, name: str) -> str | None:
     """The text chunk `name` of a PNG file; None if there is none, or if the file is not a valid PNG file."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(path, formats=["PNG"]) as image:  # nst writes its text before the pixels
-                text = image.info.get(name)
+        with _quiet_open(path, ("PNG",)) as image:  # nst writes its text before the pixels
+            text = image.info.get(name)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return None
     return text if isinstance(text, str) else None
@@ -133,11 +134,17 @@ def _fitted(sides: tuple[int, int], size: int | None) -> tuple[int, int]:
 
 
 @contextmanager
-def _quiet_open(path: Path) -> Iterator[Image.Image]:
-    """Open an image file, with Pillow's warnings about its size and broken EXIF turned off."""
+def _quiet_open(path: Path, formats: tuple[str, ...] | None = None) -> Iterator[Image.Image]:
+    """Open an image file, with Pillow's warnings about its size and broken EXIF turned off: the one door to images.
+
+    Raises InputError for what is no file, or one of more than LARGEST_FILE.
+    """
+    refuse_no_file(path)
+    if path.stat().st_size > LARGEST_FILE:
+        raise InputError(f"{path}: has more than {LARGEST_FILE >> 30} GiB")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with Image.open(path, formats=_formats()) as image:
+        with Image.open(path, formats=formats or _formats()) as image:
             yield image
 
 

@@ -13,7 +13,7 @@ from nst.config import Config
 from nst.engine.task import Task
 from nst.engine.work import Work
 from nst.errors import InputError
-from nst.files import sha256
+from nst.files import as_path, sha256
 from nst.images import samples
 from nst.memory.estimate import Plan
 from nst.modes import Mode
@@ -134,7 +134,7 @@ def generator_file(setting: Setting) -> Path:
     given = setting.config.checkpoint
     if given is None:
         raise InputError(f"mode={setting.mode.name} needs checkpoint=: a trained generator, or the folder of its run")
-    path = Path(given).expanduser()
+    path = as_path("checkpoint", given)
     if path.is_dir():
         names = ("generator.safetensors", CHECKPOINT, "generator.onnx")
         path = next((path / name for name in names if (path / name).is_file()), path / names[0])

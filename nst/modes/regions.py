@@ -1,6 +1,5 @@
 """Regions: which styles an image is to have, and where."""
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nst.errors import InputError
-from nst.files import version
+from nst.files import as_path, version
 from nst.generators.data import find_images
 from nst.images import samples
 from nst.images.masks import STRAY, Mask, check_shape, fitted, rgb
@@ -177,10 +176,10 @@ def _shares(key: str, mix: Any, count: int) -> tuple[float, ...]:
 
 def _images(key: str, given: str) -> list[Path]:
     """The file of a style, or all images of a folder; a sample comes before a folder of its name."""
-    folder = os.path.expanduser(given)
-    if given in samples.NAMES or not os.path.isdir(folder):
+    folder = as_path(key, given)
+    if given in samples.NAMES or not folder.is_dir():
         return [samples.find(key, given)]
-    images, others = find_images(Path(folder))
+    images, others = find_images(folder)
     if not 0 < len(images) <= MOST_STYLES:
         found = f"{len(images)} images among {len(images) + others} files"
         raise InputError(f"{key}={given}: {found}; 1 to {MOST_STYLES} are needed")

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from nst.errors import InputError
+from nst.files import as_path
 from nst.images.files import WRITTEN
 from nst.modes.parts import names_of
 from nst.runner.request import Request
@@ -11,7 +12,7 @@ from nst.runner.request import Request
 
 def output_of(request: Request) -> Path | None:
     """The file that `output` means, if it is given."""
-    return Path(request.config.output).expanduser() if request.config.output else None
+    return as_path("output", request.config.output) if request.config.output else None
 
 
 def check_output(request: Request) -> None:
@@ -29,6 +30,6 @@ def check_output(request: Request) -> None:
         raise InputError(f"{given}: cannot be written: {path.parent} must be a folder that you can write to")
     for role in {role for roles in request.mode.roles.values() for role in roles}:
         for name in names_of(getattr(request.config, role) or []):
-            image = Path(name).expanduser()
+            image = as_path(role, name)
             if path.exists() and image.exists() and path.samefile(image):
                 raise InputError(f"{given}: would overwrite the {role}")

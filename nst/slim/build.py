@@ -18,6 +18,7 @@ from nst.engine.fabric import Hardware, make_fabric
 from nst.engine.loop import optimize
 from nst.engine.task import report_steps
 from nst.errors import InputError
+from nst.files import as_path
 from nst.images import samples
 from nst.images.files import load
 from nst.images.noise import noise
@@ -58,10 +59,10 @@ def build_distillation(setting: Setting) -> Experiment:
     if not section.layers or section.layers != known[: len(section.layers)]:
         raise InputError(f"distill.layers=[{','.join(section.layers)}]: must be the first of [{','.join(known)}]")
     smallest = max(section.crop, HELD_OUT_SIDE)
-    photos = load_folder(Path(section.photos).expanduser(), smallest, LEAST_PHOTOS, "distill.photos")
+    photos = load_folder(as_path("distill.photos", section.photos), smallest, LEAST_PHOTOS, "distill.photos")
     paintings = None
     if section.paintings:
-        paintings = load_folder(Path(section.paintings).expanduser(), smallest, 1, "distill.paintings")
+        paintings = load_folder(as_path("distill.paintings", section.paintings), smallest, 1, "distill.paintings")
     teacher = Backbone(TEACHER, section.layers, section.weights, padding="reflect")
     recipe = Recipe(
         lr=section.lr,
@@ -160,7 +161,7 @@ def _pictures_of(
     images, weights: {"path", "sha256"} of the files that are used now. Raises InputError if the earlier run's teacher
     painted with other settings or other files.
     """
-    path, where = Path(given).expanduser(), f"{key}={given}"
+    path, where = as_path(key, given), f"{key}={given}"
     folder = path if path.is_dir() else path.parent
     record = read_record(folder)
     if not record.get("config", {}).get("fidelity"):
@@ -182,9 +183,9 @@ def _paints(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def _measured_on(photos: str, paintings: str | None) -> dict[str, list[Tensor]]:
     """Kind → images (1, 3, MEASURED_SIDE, MEASURED_SIDE); of folders, those that mode=distill holds out."""
-    split = load_folder(Path(photos).expanduser(), MEASURED_SIDE, LEAST_PHOTOS, "fidelity.photos")
+    split = load_folder(as_path("fidelity.photos", photos), MEASURED_SIDE, LEAST_PHOTOS, "fidelity.photos")
     if paintings:
-        painted = load_folder(Path(paintings).expanduser(), MEASURED_SIDE, 0, "fidelity.paintings").held_out
+        painted = load_folder(as_path("fidelity.paintings", paintings), MEASURED_SIDE, 0, "fidelity.paintings").held_out
     else:
         painted = [as_bytes(load(samples.find("style", name), 2 * MEASURED_SIDE)) for name in samples.PAINTINGS]
     return {

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from omegaconf import MISSING
 
-from nst.config import Section, key
+from nst.config import LARGEST, Section, key
 
 
 @dataclass
@@ -26,14 +26,17 @@ class Distill(Teacher):
     paintings: str | None = key(
         None, "folder of paintings to train on, too, but for one in 12; null: photographs alone"
     )
-    lr: float = key(1e-3, "learning rate of AdamW: rises over 200 steps, then falls linearly to 0", above=0)
-    batch: int = key(6, "images per step", at_least=2)
-    crop: int = key(144, "height and width of a crop, pixels", at_least=64)
+    lr: float = key(1e-3, "learning rate of AdamW: rises over 200 steps, then falls linearly to 0", above=0, at_most=1)
+    batch: int = key(6, "images per step", at_least=2, at_most=4096)
+    crop: int = key(144, "height and width of a crop, pixels", at_least=64, at_most=4096)
     on_policy: float = key(
         0.5, "share of each batch that slim and VGG-16 painted; the rest are crops", at_least=0, at_most=0.9
     )
     guidance: float = key(
-        1.0, "weight of the guidance error: how differently slim and VGG-16 lead to a style", at_least=0
+        1.0,
+        "weight of the guidance error: how differently slim and VGG-16 lead to a style",
+        at_least=0,
+        at_most=LARGEST,
     )
 
 

@@ -1,6 +1,5 @@
 """backbone.scale=unit: each layer has mean activation 1, and is otherwise what the network computes as trained."""
 
-import math
 from pathlib import Path
 
 import pytest
@@ -99,10 +98,9 @@ def test_a_module_that_is_no_convolution_leaves_the_factor_to_the_layers_before_
     assert sha256(tmp_path / "squashed.safetensors") == before
 
 
-@pytest.mark.parametrize("value", [0.0, math.nan, math.inf])
-def test_a_layer_without_a_scale_is_refused(value: float, weights: dict[str, str | None], tmp_path: Path) -> None:
+def test_a_layer_without_a_scale_is_refused(weights: dict[str, str | None], tmp_path: Path) -> None:
     state = load_file(str(weights["vgg19"]))
-    state |= {f"features.2.{name}": torch.full_like(state[f"features.2.{name}"], value) for name in ("weight", "bias")}
+    state |= {f"features.2.{name}": torch.zeros_like(state[f"features.2.{name}"]) for name in ("weight", "bias")}
     save_file(state, tmp_path / "flat.safetensors")
     backbone = Backbone("vgg19", ["conv1_1", "conv1_2"], "flat.safetensors")
     with pytest.raises(InputError, match=r"backbone\.scale=unit: conv1_2 has mean activation .*as_trained") as error:

@@ -76,8 +76,17 @@ REFUSED = [
     ("content=null", "mode=transfer needs content="),
     ("content=.", "that is a folder"),
     ("content=", "no such file or sample"),
-    ("content=" + "x" * 300, "no such file or sample"),
+    ("content=" + "x" * 300, "no path: file name too long"),
     ("steps=2000000000", "must be at most 1e+06"),
+    ("steps=" + "9" * 5000, "steps: a number of 400 digits or more"),
+    ("repeats=1" + "0" * 30, "must be at most 1000"),
+    ("mode=train epochs=1000000", "steps; at most 1000000 are possible"),
+    ("optimizer.history_size=1000000000", "must be at most 1000"),
+    ("optimizer.lr=1e300", "must be at most 1e+30"),
+    ("content_layers=[[conv_1]]", "must be a list of names, without lists in it"),
+    ("content_layers=" + "[" * 200 + "]" * 200, "content_layers: brackets in brackets"),
+    ("content=" + "y/" * 3000, "no path: file name too long"),
+    ("content=~nobody-has-this-name/x.png", "there is no file"),
     ("backbone.name=vgg11", "no such backbone; did you mean 'vgg19'?"),
     ("optimizer.name=adam", "choose it with optimizer=NAME"),
     ("layers=johnson", "in backbone=vgg19 and backbone=vgg16"),
@@ -269,15 +278,61 @@ def weights(path: Path, kind: str) -> None:
         torch.save({"epoch": 3}, path)
     elif kind == "empty":
         path.touch()
+    elif kind == "an opcode":
+        path.write_bytes(b"\x80")
+    elif kind in ODD:
+        held = {"features.0.weight": ODD[kind](torch.ones(64, 3, 3, 3)), "features.0.bias": torch.zeros(64)}
+        torch.save(held, path)
+
+
+ODD: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "sparse": torch.Tensor.to_sparse,
+    "meta": lambda tensor: tensor.to("meta"),
+    "not finite": lambda tensor: tensor * torch.nan,
+}
+"""Tensors that have no numbers to compute with."""
 
 
 @pytest.mark.parametrize("suffix", ["pth", "safetensors"])
-@pytest.mark.parametrize("kind", ["missing", "code", "truncated", "html", "another network", "no tensors", "empty"])
+@pytest.mark.parametrize(
+    "kind", ["missing", "code", "truncated", "html", "another network", "no tensors", "empty", "an opcode", *ODD]
+)
 def test_weights_that_are_none(kind: str, suffix: str, nst: Door, tmp_path: Path) -> None:
     path = tmp_path / f"it.{suffix}"
     weights(path, kind)
     shallow = ("backbone=vgg19", "style_layers=[conv1_1]", "content_layers=[conv1_1]", "size=64", "tracking=none")
     refused(nst, tmp_path, path.name, *shallow, f"backbone.weights={path.name}")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no named pipes")
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "content=it",
+        "style=[swirl,it]",
+        "mask=it",
+        "init=it",
+        "regions=[{mask:it,style:waves}]",
+        "backbone.weights=it",
+        "judge=squeezenet judge.weights=it",
+        "resume=it",
+        "rerun=it",
+        "mode=stylize checkpoint=it",
+        "mode=train data.dir=it",
+        "mode=stylize content=it checkpoint=it",
+        "experiment=it.yaml",
+    ],
+)
+def test_a_pipe_or_a_device_is_no_file(asked: str, nst: Door, tmp_path: Path) -> None:
+    """Opened, it would hang for ever."""
+    small = SMALL if "mode=" not in asked and "judge=" not in asked else ("tracking=none",)
+    for name in ("it", "it.yaml"):
+        os.mkfifo(tmp_path / name)
+    refused(nst, tmp_path, "it", *small, *asked.split(" "))
+    for name in ("it", "it.yaml"):
+        (tmp_path / name).unlink()
+        (tmp_path / name).symlink_to("/dev/zero")
+    refused(nst, tmp_path, "it", *small, *asked.split(" "))
 
 
 def test_official_weights_that_are_not_the_official_ones(nst: Door, tmp_path: Path) -> None:

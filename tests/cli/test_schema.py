@@ -1,15 +1,19 @@
 """What can be composed, and how what cannot is answered."""
 
+import math
 import os
 import subprocess
 import sys
-from dataclasses import fields
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
 
 from nst import schema
+from nst.config import Adam, Lbfgs
 from nst.schema import all_keys
 from tests.conftest import ROOT, Door
 
@@ -22,6 +26,21 @@ def test_every_key_has_a_meaning() -> None:
         keys
     )
     assert all(keys.values())
+
+
+def test_every_number_has_bounds() -> None:
+    """Without one, a slip of the finger takes all memory."""
+
+    def unbounded(section: type) -> Iterator[str]:
+        for item in fields(section):
+            kinds = {item.type, *get_args(item.type)}
+            for inside in filter(is_dataclass, kinds):
+                assert isinstance(inside, type)
+                yield from unbounded(inside)
+            if kinds & {int, float} and not math.isfinite(item.metadata["at_most"]):
+                yield f"{section.__name__}.{item.name}"
+
+    assert [name for each in (schema.root(), Lbfgs, Adam) for name in unbounded(each)] == []
 
 
 @pytest.mark.parametrize("choice", [f"{group}={name}" for group, names in GROUPS.items() for name in names])

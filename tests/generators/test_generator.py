@@ -121,7 +121,7 @@ def test_what_is_no_generator_is_refused_in_one_line(nst: Door, tmp_path: Path) 
         ("unknown.safetensors", "not those of the generator it says"),
         ("huge.safetensors", "not those of the generator it says"),
         ("lost.safetensors", "its weights are not finite"),
-        ("odd.safetensors", "not those of the generator it says"),
+        ("odd.safetensors", "holds no generator of nst"),
         ("garbled.safetensors", "holds no generator of nst"),
         ("deep.safetensors", "holds no generator of nst"),
         ("attack.ckpt", "no generator"),

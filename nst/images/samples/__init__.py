@@ -1,10 +1,10 @@
 """Images that need no download: photographs from scikit-image, and paintings drawn by tools/paint_samples."""
 
-import os
 from importlib.util import find_spec
 from pathlib import Path
 
 from nst.errors import InputError, did_you_mean
+from nst.files import as_path, refuse_no_file
 
 PHOTOGRAPHS = {
     "chelsea": "chelsea.png",
@@ -38,11 +38,12 @@ def find(key: str, name: str) -> Path:
         if package is None or not package.submodule_search_locations:
             raise InputError(f"{key}={name}: this sample is part of scikit-image, which is not installed")
         return Path(package.submodule_search_locations[0]) / "data" / PHOTOGRAPHS[name]
-    path = os.path.expanduser(name)
-    if os.path.isdir(path):
+    path = as_path(key, name)
+    if name and path.is_dir():
         raise InputError(f"{key}={name}: that is a folder; give one image file")
-    if not os.path.exists(path):  # pathlib's exists() raises for a name that is too long
+    if not name or not path.exists():
         raise InputError(
             f"{key}={name}: no such file or sample{did_you_mean(name, NAMES)}; the samples are {', '.join(NAMES)}"
         )
-    return Path(path)
+    refuse_no_file(path, f"{key}=")
+    return path

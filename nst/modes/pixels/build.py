@@ -10,7 +10,7 @@ from nst.choices import Colors, Propagation
 from nst.config import LEAST_STRIP, Config
 from nst.engine.task import report_steps
 from nst.errors import InputError
-from nst.files import version
+from nst.files import as_path, version
 from nst.images.colors import with_colors_of
 from nst.images.files import load
 from nst.judges import Reference
@@ -140,7 +140,7 @@ def _paths(setting: Setting, regions: list[Region]) -> dict[str, list[Path]]:
     paths = input_paths(setting, ({*mode.terms, started} & {"content", "style"}) - ({"style"} if regions else set()))
     paths |= files_of(regions)
     if started == "init":
-        paths["init"] = [Path(config.init).expanduser()]
+        paths["init"] = [as_path("init", config.init)]
     return paths
 
 

@@ -1,6 +1,5 @@
 """The images that a run starts from."""
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import torch
 from torch import Tensor
 
 from nst.errors import InputError
+from nst.files import as_path
 from nst.images.files import load_cover
 from nst.images.noise import noise
 from nst.modes.pixels.scene import Scene
@@ -20,7 +20,7 @@ def init_role(init: str) -> str:
     """The role of the image that `init` starts from; "" for none. Raises InputError for an unknown word."""
     if init in STARTS:
         return {"content": "content", "style": "style", "style_statistics": "style"}.get(init, "")
-    if not os.path.isfile(os.path.expanduser(init)):
+    if not as_path("init", init).is_file():
         raise InputError(f"init={init}: neither {', '.join(STARTS)} nor an image file")
     return "init"
 

@@ -70,11 +70,11 @@ class Pixels(Task):
 
     def load_optimizer(self, state: dict[str, Any]) -> None:
         super().load_optimizer(state)
+        terms = 1 + len(self.objective.names)
         for held in self.optimizer.state.values():
-            if "metrics" in held and len(held["metrics"]) != 1 + len(self.objective.names):
-                raise InputError("the optimizer's state is of another objective")
-            if not all(each.isfinite().all() for each in held.values()):
-                raise InputError("the optimizer's state is not finite")
+            finite = all(each.isfinite().all() for each in held.values())
+            if not finite or len(held.get("metrics", range(terms))) != terms:
+                raise InputError("the optimizer's state is of another objective, or not finite")
 
     def estimate(self) -> float:
         return seconds_of(self.scales)
@@ -185,8 +185,7 @@ class Pixels(Task):
         synchronize the device.
         """
         if self._step is None:
-            step = partial(self._take_step, optimizer)
-            self._step = CudaGraph(step, self.pixels.device, self.objective.capturable)
+            self._step = CudaGraph(partial(self._take_step, optimizer), self.pixels.device, self.objective.capturable)
         before = self._step().clone()
         for _ in range(steps - 1):
             self._step()
@@ -235,12 +234,11 @@ class Pixels(Task):
         self._at = len(self.scales) - 1 - state["finer_scales"]
         if not 0 <= self._at < len(self.scales):
             raise InputError(f"it has {state['finer_scales']} scales to go")
-        shape = (1, 3, *self.scales[self._at].size)
-        self.pixels = nn.Parameter(self._finite("image", state["pixels"], shape))
+        self.pixels = nn.Parameter(self._finite("image", state["pixels"], (1, 3, *self.scales[self._at].size)))
         self._average.restart(self.pixels.detach())
         self._average.load(state["average"])
         if renewal := state["renewal"]:
-            image = self._finite("renewal's image", renewal["image"], shape)
+            image = self._finite("renewal's image", renewal["image"], self.pixels.shape)
             self._renew_for(Renewal(int(renewal["step"]), image, int(renewal["number"])))
         self._compare_with(self._finite("gray", state["gray"], ()))
         self._loss_scale, self._slowed, self._unmoved = float(state["loss_scale"]), bool(state["slowed"]), math.inf

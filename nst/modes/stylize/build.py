@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nst.choices import Colors
 from nst.errors import InputError
-from nst.files import sha256
+from nst.files import as_path, sha256
 from nst.generators import onnx, tiles
 from nst.generators.data import find_images
 from nst.generators.files import load as load_generator
@@ -37,7 +37,7 @@ def build(setting: Setting) -> Experiment:
     weights = {"generator": file_facts(path)}
     data: dict[str, Any] = {"generator": description}
     lighter = f"tile={config.tile // 2}"
-    folder = Path(config.content).expanduser()
+    folder = as_path("content", config.content)
     if not folder.is_dir():
         content = samples.find("content", config.content)
         original = load(content, config.size, config.background)

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from nst.choices import Colors
-from nst.config import Data
+from nst.config import MOST_STEPS, Data
 from nst.engine.task import report_steps
 from nst.errors import InputError
-from nst.files import version
+from nst.files import as_path, version
 from nst.generators.data import CropDataset, find_images
 from nst.generators.networks import GENERATORS, Generator
 from nst.images import samples
@@ -55,6 +55,8 @@ def build(setting: Setting) -> Experiment:
         )
     kept, held_out, others = _training_images(data)
     steps = max(1, config.epochs * data.crops * len(kept) // data.batch) if config.epochs else config.steps
+    if steps > MOST_STEPS:
+        raise InputError(f"epochs={config.epochs}: makes {steps} steps; at most {MOST_STEPS} are possible")
     input_paths(setting, [])  # refuses a style that is missing
     (region,) = whole(config.style, config.style_mix)
     method, shared = method_of(setting), Shared(setting.session)
@@ -122,7 +124,7 @@ def _training_images(data: Data) -> tuple[list[Path], list[Path], int]:
     if data.dir is None:
         paths, others = [samples.find("data.dir", name) for name in samples.PHOTOGRAPHS], 0
     else:
-        folder = Path(data.dir).expanduser()
+        folder = as_path("data.dir", data.dir)
         if not folder.is_dir():
             raise InputError(f"data.dir={data.dir}: no such folder")
         paths, others = find_images(folder)
