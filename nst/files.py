@@ -132,8 +132,12 @@ def locked(folder: Path) -> Iterator[None]:
 
     The lock ends with the process, however that ends. Where the file system has no locks, nobody is kept out.
     """
-    if fcntl is None or not folder.is_dir():
+    if not folder.is_dir():
         yield
+        return
+    if fcntl is None:
+        with _locked_by_file(folder):
+            yield
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -149,12 +153,41 @@ def locked(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+@contextmanager
+def _locked_by_file(folder: Path) -> Iterator[None]:
+    """On Windows, which cannot lock a folder, lock a file in it."""
+    from filelock import FileLock, Timeout  # slow to import
+
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise InputError(f"{folder}: another process is working there; wait for it, or stop it") from None
+    try:
+        yield
+    finally:
+        lock.release()
+        (folder / ".lock").unlink(missing_ok=True)
+
+
+def make_durable(*paths: Path) -> None:
+    """Let files, and folders' entries, reach the disk before this returns: then a power cut cannot undo them."""
+    for path in paths:
+        with suppress(OSError):  # a system that cannot do that for a folder
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file so that a reader, or a crash, finds either all of it or what was there before.
 
     Raises InputError if the disk is full or the folder cannot be written to.
     """
-    temporary = path.with_name(f".{path.name}.part")
+    # not the name itself, which may be as long as a name can be
+    temporary = path.with_name(f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.unlink(missing_ok=True)  # left by a run that was killed; or a link, which must not be followed

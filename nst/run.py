@@ -21,7 +21,7 @@ from nst.cli import arguments, expand, foreign, help, once, previous, spelling, 
 from nst.cli.arguments import Labels
 from nst.cli.messages import complain, refuse_unknown
 from nst.cli.previous import PreviousRun
-from nst.errors import DIVERGED, REFUSED, STOPPED, Diverged, InputError, Stopped, one_line
+from nst.errors import DIVERGED, FAILED, REFUSED, STOPPED, Diverged, InputError, Stopped, one_line
 from nst.files import as_path, write_whole
 from nst.session import Session
 from nst.text import open_streams, say
@@ -68,7 +68,7 @@ def main() -> None:
         signal.signal(signal.SIGTERM, terminated)
         os.environ[FULL_ERROR] = full_error or "0"
         concluded = sweeps.conclude(here.sweeps.pop(), here) if here.sweeps else 0
-    sys.exit(status or concluded)
+    sys.exit(status or concluded or (FAILED if here.left_out else 0))
 
 
 def _with_hydra(here: Session) -> None:

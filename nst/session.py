@@ -20,6 +20,8 @@ class Session:
         """Folders of the sweeps that this process started and has not reported on yet."""
         self.foreseen: list[float | None] = []
         """Estimated seconds of the jobs of a dry run."""
+        self.left_out = 0
+        """Images of folders that the runs could not use."""
         self.unreachable: dict[str, str] = {}
         """Tracker → why its server was given up: the jobs that follow do not wait for it again."""
         self._caches: dict[str, OrderedDict[Hashable, Any]] = {}

@@ -12,8 +12,8 @@ LEVELS = [
     {"devices", "files", "registry", "session"},
     {"choices", "metrics"},
     {"config"},
-    {"images", "memory", "tracking"},
-    {"backbones", "generators", "losses", "optim", "record"},
+    {"images", "memory"},
+    {"backbones", "generators", "losses", "optim", "record", "tracking"},
     {"engine", "judges", "report"},
     {"modes"},
     {"slim", "schema"},
@@ -74,7 +74,7 @@ def test_few_know_pillow_and_one_knows_wandb() -> None:
         library: {path.relative_to(ROOT / "nst").as_posix() for path in MODULES if library in imports(path)}
         for library in ("PIL", "wandb", "lightning_fabric")
     }
-    assert {top(ROOT / "nst" / path) for path in users["PIL"]} == {"images", "report", "slim", "tracking"}
+    assert {top(ROOT / "nst" / path) for path in users["PIL"]} == {"images", "report", "slim"}
     assert users["wandb"] == {"tracking/wandb.py"}
     assert {top(ROOT / "nst" / path) for path in users["lightning_fabric"]} == {"engine", "modes", "runner", "slim"}
 

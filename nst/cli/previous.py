@@ -17,7 +17,7 @@ from nst.config import OPTIMIZERS
 from nst.errors import InputError
 from nst.files import as_path
 from nst.images import samples
-from nst.record.files import UNREADABLE, commit_name, files_by_name, read_record, settings
+from nst.record.files import NOTE, UNREADABLE, commit_name, files_by_name, read_record, settings
 
 HARMLESS = re.compile(
     r"hydra/(launcher|sweeper)=\w+|hydra\.launcher\.n_jobs=-?\d+|hydra\.sweeper\.(n_trials=\d+|params\..*)", re.DOTALL
@@ -76,8 +76,19 @@ class PreviousRun:
             section = key.rpartition(".")[0]
             if not section or None not in (OmegaConf.select(config, section), OmegaConf.select(composed, section)):
                 OmegaConf.update(config, key, OmegaConf.select(composed, key), merge=False)
+        self._find_inputs(config, held)
         assert isinstance(config, DictConfig)
         return config
+
+    def _find_inputs(self, config: Any, held: dict[str, Any]) -> None:
+        """Where a relative path leads nowhere from this working folder, take the one from the run's folder."""
+        for role, files in self.record["inputs"].items():
+            given = config.get(role)
+            names = list(given) if OmegaConf.is_list(given) else [given]
+            if given != held.get(role) or not all(isinstance(name, str) for name in names) or len(names) != len(files):
+                continue
+            found = [_found(role, name, self.folder, file) for name, file in zip(names, files, strict=True)]
+            config[role] = found if OmegaConf.is_list(given) else found[0]
 
     @property
     def _is_of_another_scale(self) -> bool:
@@ -124,6 +135,11 @@ class PreviousRun:
                     except InputError:
                         gone = f"its {role}, {file['path']}, is gone; put it back, or give another with {role}="
                         raise InputError(f"{self.where}: {gone}") from None
+
+
+def _found(role: str, name: str, folder: Path, file: Mapping[str, Any]) -> str:
+    there = folder / str(file.get("from_folder"))
+    return str(there) if "from_folder" in file and not as_path(role, name).exists() and there.is_file() else name
 
 
 def find(key: str, given: str) -> PreviousRun:
@@ -198,7 +214,8 @@ def sweep_arguments(arguments: Sequence[str]) -> list[str]:
         folder = as_path(key, given)
         if not folder.is_dir() or (folder / "record.json").exists():
             continue
-        commands = (read_record(path.parent).get("command") for path in sorted(folder.glob("*/record.json")))
+        places = [folder / NOTE, *sorted(folder.glob("*/record.json"))]
+        commands = (read_record(path.parent, path.name).get("command") for path in places)
         command = next((_words(each) for each in commands if each), [])
         parser = ArgumentParser(allow_abbrev=False, exit_on_error=False, add_help=False)
         parser.add_argument("-m", "--multirun", action="store_true")
@@ -208,7 +225,7 @@ def sweep_arguments(arguments: Sequence[str]) -> list[str]:
         except ArgumentError as error:
             raise InputError(f"resume={given}: its record's command cannot be read: {error}") from None
         numbered = any(path.parent.name == "0" for path in folder.glob("*/record.json"))  # the experiment's file sweeps
-        if not asked.multirun and not numbered:
+        if not asked.multirun and not numbered and not (folder / NOTE).exists():
             break
         keys = [each for each in keys if not re.match(r"-|[+~]*hydra[./]", each) or HARMLESS.fullmatch(each)]
         keys = [

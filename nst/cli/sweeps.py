@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 from hydra.experimental.callback import Callback
 
 from nst import session, tracking
-from nst.cli.arguments import Labels, command_in, remove_empty, sweep_folder
+from nst.cli.arguments import COMMAND, Labels, command_in, remove_empty, sweep_folder
 from nst.cli.expand import BASIC_SWEEPER, expand
 from nst.cli.messages import complain
 from nst.errors import FAILED, REFUSED, InputError, one_line
 from nst.files import encode_json, locked, refuse_links, write_whole
-from nst.record.files import UNREADABLE, read_record
+from nst.record.files import NOTE, UNREADABLE, read_record
 from nst.session import Session
 from nst.text import duration, say
 
@@ -45,6 +45,8 @@ class Begin(Callback):
             refuse_links(folder)
             folder.mkdir(parents=True, exist_ok=True)
             here.locks.enter_context(locked(folder))
+            if not (folder / NOTE).exists():
+                write_whole(folder / NOTE, encode_json({"command": os.environ[COMMAND]}).encode() + b"\n")
         except InputError as error:
             complain(error)
             sys.exit(REFUSED)
@@ -86,9 +88,9 @@ def leave_failure(folder: Path, labels: Labels, status: str, error: str) -> None
 
 
 def all_refused(folder: Path) -> bool:
-    """Whether every job of a sweep was refused."""
+    """Whether every job of a sweep was refused before it began."""
     records = [read_record(path.parent) for path in folder.glob("*/record.json")]
-    return bool(records) and all(record.get("status") == "refused" for record in records)
+    return bool(records) and all(record.get("status") == "refused" and "config" not in record for record in records)
 
 
 def conclude(folder: Path, session: Session) -> int:
@@ -120,6 +122,9 @@ def conclude(folder: Path, session: Session) -> int:
         return REFUSED
     try:
         files = write_report(sweep)
+    except InputError as error:  # such as a disk that is full
+        complain(error)
+        return FAILED
     except Exception:
         log.exception("the runs are complete, but making the report of %s failed", folder)
         return FAILED
@@ -137,9 +142,10 @@ def conclude(folder: Path, session: Session) -> int:
 
 
 def _remove(folder: Path) -> None:
-    """Remove a sweep's folder if it holds nothing but Hydra's own note."""
-    if folder.is_dir() and {path.name for path in folder.iterdir()} <= {"multirun.yaml"}:
-        (folder / "multirun.yaml").unlink(missing_ok=True)
+    """Remove a sweep's folder if it holds nothing but Hydra's own note and ours."""
+    if folder.is_dir() and {path.name for path in folder.iterdir()} <= {"multirun.yaml", NOTE}:
+        for name in ("multirun.yaml", NOTE):
+            (folder / name).unlink(missing_ok=True)
         remove_empty(folder)
 
 

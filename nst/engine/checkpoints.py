@@ -9,7 +9,7 @@ import torch
 from nst.engine.task import Task
 from nst.errors import InputError, one_line
 from nst.files import as_path, refuse_no_file
-from nst.record.files import CHECKPOINT, FileFacts, refuse_another, refuse_changed
+from nst.record.files import CHECKPOINT, FileFacts, refuse_another, refuse_changed, without_names
 from nst.record.schema import check_checkpoint
 
 
@@ -34,7 +34,8 @@ def read_checkpoint(
     except Exception:  # a broken pickle can raise anything
         raise InputError(f"{where}: no checkpoint of this version of nst: not a whole file of torch.save") from None
     check_checkpoint(saved, where)
-    refuse_another(where, saved["config"], config, may_differ)
+    roles = set(saved["made_from"]["inputs"]) & set(files)
+    refuse_another(where, without_names(saved["config"], roles), without_names(config, roles), may_differ)
     refuse_changed(where, saved["made_from"], files)
     if (step := saved["progress"]["step"]) > last:
         raise InputError(f"{where}: that run had got to step {step}; ask for more than steps={step}")

@@ -14,6 +14,7 @@ from nst.engine.fabric import mixed_precision
 from nst.engine.task import Row, Task, all_finite
 from nst.engine.work import Outcome, Reporter
 from nst.errors import InputError, one_line
+from nst.files import make_durable
 from nst.record.files import VERSION
 
 AGREE_EVERY = 10
@@ -97,6 +98,7 @@ def outcome(task: Task, finished: bool) -> Outcome:
         files=task.files(),
         data=task.data_facts(),
         timings=task.timings(),
+        left_out=task.left_out(),
         finished=finished,
     )
 
@@ -133,5 +135,7 @@ def _save(task: Task, fabric: Fabric, reporter: Reporter, optimizer: bool = True
         partial.unlink(missing_ok=True)
         raise InputError(f"cannot write {path}: {one_line(error)}") from None
     reporter.write_picture()  # a run that continues from here does not make it again
+    make_durable(partial, reporter.folder / "record.json")
     os.replace(partial, path)
+    make_durable(reporter.folder)
     reporter.saved()

@@ -90,6 +90,10 @@ class Task(LightningModule):
         """What the record says, after the run, of the data that the task used."""
         return {}
 
+    def left_out(self) -> int:
+        """How many images of a folder could not be used."""
+        return 0
+
     def timings(self) -> dict[str, float]:
         """What the record says of the task's speed, besides seconds per step."""
         return {}

@@ -79,7 +79,7 @@ def is_image(path: Path) -> bool:
     try:
         with _quiet_open(path):
             return True
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+    except InputError:
         return False
 
 
@@ -88,7 +88,7 @@ def png_text(path: Path, name: str) -> str | None:
     try:
         with _quiet_open(path, ("PNG",)) as image:  # nst writes its text before the pixels
             text = image.info.get(name)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+    except InputError:
         return None
     return text if isinstance(text, str) else None
 
@@ -137,15 +137,28 @@ def _fitted(sides: tuple[int, int], size: int | None) -> tuple[int, int]:
 def _quiet_open(path: Path, formats: tuple[str, ...] | None = None) -> Iterator[Image.Image]:
     """Open an image file, with Pillow's warnings about its size and broken EXIF turned off: the one door to images.
 
-    Raises InputError for what is no file, or one of more than LARGEST_FILE.
+    Raises InputError for what is no file or no image, also if that shows only inside the block.
     """
     refuse_no_file(path)
-    if path.stat().st_size > LARGEST_FILE:
-        raise InputError(f"{path}: has more than {LARGEST_FILE >> 30} GiB")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with Image.open(path, formats=formats or _formats()) as image:
-            yield image
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path, formats=formats or _formats()) as image:
+                yield image
+    except InputError:
+        raise
+    except FileNotFoundError:
+        raise InputError(f"no file '{path}'") from None
+    except Image.DecompressionBombError:
+        raise InputError(f"{path} has more than {MAX_PIXELS // 10**6} million pixels; scale it down first") from None
+    except UnidentifiedImageError:
+        if path.suffix.lower() in HEIC and not find_spec("pillow_heif"):
+            raise InputError(
+                f"{path}: HEIC, a phone's format, needs pillow-heif: pip install -e '.[heic]'; or save it as JPEG"
+            ) from None
+        raise InputError(f"{path} is not an image that Pillow can read") from None
+    except Exception as error:  # a broken file can raise anything in Pillow
+        raise InputError(f"cannot read {path}: {error}") from None
 
 
 @cache
@@ -167,28 +180,15 @@ def _read_srgb(path: Path, background: str) -> Image.Image:
         color = ImageColor.getrgb(background)[:3]
     except ValueError:
         raise InputError(f"background={background}: not a color; use a name such as white, or #rrggbb") from None
-    try:
-        with _quiet_open(path) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise InputError(
-                    f"{path} is {image.width}×{image.height} pixels: more than {MAX_PIXELS // 10**6} million; "
-                    "scale it down first"
-                )
-            return _to_srgb(ImageOps.exif_transpose(image), color)
-    except InputError:
-        raise
-    except FileNotFoundError:
-        raise InputError(f"no file '{path}'") from None
-    except Image.DecompressionBombError:
-        raise InputError(f"{path} has more than {MAX_PIXELS // 10**6} million pixels; scale it down first") from None
-    except UnidentifiedImageError:
-        if path.suffix.lower() in HEIC and not find_spec("pillow_heif"):
+    with _quiet_open(path) as image:
+        if path.stat().st_size > LARGEST_FILE:
+            raise InputError(f"{path}: has more than {LARGEST_FILE >> 30} GiB")
+        if image.width * image.height > MAX_PIXELS:
             raise InputError(
-                f"{path}: HEIC, a phone's format, needs pillow-heif: pip install -e '.[heic]'; or save it as JPEG"
-            ) from None
-        raise InputError(f"{path} is not an image that Pillow can read") from None
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError, RuntimeError, MemoryError) as error:
-        raise InputError(f"cannot read {path}: {error}") from None
+                f"{path} is {image.width}×{image.height} pixels: more than {MAX_PIXELS // 10**6} million; "
+                "scale it down first"
+            )
+        return _to_srgb(ImageOps.exif_transpose(image), color)
 
 
 def _to_srgb(image: Image.Image, background: tuple[int, ...]) -> Image.Image:

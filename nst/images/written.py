@@ -28,13 +28,14 @@ def is_written_image(path: Path) -> bool:
 def read_written(path: Path, side: int | None = None) -> Image.Image:
     """A PNG or JPEG image that a run has written, in 8-bit RGB, scaled down to a longest side of `side` pixels.
 
-    Raises InputError for anything else, such as a link, and for a file that is cut short.
+    One that is damaged or cut short is gray: a report shows the others. Raises InputError for anything else, such as a
+    link.
     """
     with _open_written(path) as image:
         try:
             picture = image.convert("RGB")
-        except (OSError, SyntaxError, ValueError) as error:
-            raise InputError(f"cannot read {path}: {error}") from None
+        except Exception:  # a broken file can raise anything in Pillow
+            picture = Image.new("RGB", image.size, "gray")
     if side:
         picture.thumbnail((side, side), Image.Resampling.LANCZOS)
     return picture
@@ -48,7 +49,7 @@ def _open_written(path: Path) -> Iterator[Image.Image]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             image = Image.open(path, formats=["PNG", "JPEG"])
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except Exception as error:
         raise InputError(f"cannot read {path}: {error}") from None
     with image:
         if image.width * image.height > MAX_PIXELS:

@@ -4,6 +4,7 @@ import ctypes
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import torch
 from nst import devices
 from nst.errors import InputError
 
+ROOT = Path("/")
+"""Of the file system."""
 OUT_OF_MEMORY = ("can't allocate memory", "MPS backend out of memory")
 """Texts of the RuntimeErrors that torch raises on a CPU and on MPS when memory runs out."""
 TRIM_THRESHOLD, TOP_PAD, MMAP_MAX = -1, -2, -4
@@ -39,18 +42,52 @@ def _control_groups() -> list[float]:
     """Bytes left in each control group (container, cluster job) that limits this process; empty if there is none."""
     left = []
     try:
-        name = Path("/proc/self/cgroup").read_text().partition("0::")[2].splitlines()[0]
-        inside = Path("/sys/fs/cgroup") / name.lstrip("/")
-        for group in (inside, *inside.parents)[: len(Path(name).parts)]:
-            limit = group / "memory.max"
-            if limit.exists() and (most := limit.read_text().strip()) != "max":
-                used = float((group / "memory.current").read_text())
-                facts = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
-                reclaimable = float(facts["inactive_file"])
-                left.append(max(0.0, float(most) - used + reclaimable))
-    except (OSError, IndexError, KeyError, ValueError):  # not Linux, or version 1 of control groups
-        pass
+        lines = (ROOT / "proc/self/cgroup").read_text().splitlines()
+    except OSError:  # not Linux
+        return []
+    for line in lines:
+        _, controllers, name = line.split(":", 2)
+        for files in CONTROL_GROUPS:
+            if files.controller in controllers.split(","):
+                inside = ROOT / files.place / name.lstrip("/")
+                # a container may see its own group as the root, but be told its name outside
+                groups = [*(inside, *inside.parents)[: len(Path(name).parts)], ROOT / files.place]
+                left += [bytes_left for group in dict.fromkeys(groups) if (bytes_left := files.left(group)) is not None]
     return left
+
+
+@dataclass(frozen=True)
+class _GroupFiles:
+    """Where a version of control groups keeps what. reclaimable: the key, in memory.stat, of cached files."""
+
+    controller: str
+    place: str
+    limit: str
+    used: str
+    reclaimable: str
+
+    def left(self, group: Path) -> float | None:
+        """Bytes left in a group; None if it has no limit."""
+        try:
+            most = (group / self.limit).read_text().strip()
+            if most == "max" or int(most) >= NO_LIMIT:
+                return None
+            used = float((group / self.used).read_text())
+            facts = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+            return max(0.0, float(most) - used + float(facts.get(self.reclaimable, 0)))
+        except (OSError, ValueError):
+            return None
+
+
+NO_LIMIT = 2**62
+"""Bytes; version 1 writes nearly 2⁶³ for no limit."""
+CONTROL_GROUPS = (
+    _GroupFiles("", "sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"),
+    _GroupFiles(
+        "memory", "sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"
+    ),
+)
+"""Versions 2 and 1."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:

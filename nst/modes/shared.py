@@ -19,7 +19,7 @@ from nst.losses.content import ContentLoss
 from nst.losses.guide import guides_at
 from nst.losses.style import StyleLoss, Sums
 from nst.losses.targets import Targets, content_targets, mixed_targets, style_sums
-from nst.memory.estimate import StepMemory, step_memory
+from nst.memory.estimate import LEAST_ROWS, StepMemory, step_memory
 from nst.memory.strips import Strip, cut
 from nst.modes.regions import Region
 from nst.session import Session
@@ -33,8 +33,8 @@ CALIBRATION_SIDE = 256
 photographs edges are denser and means larger: at 128 px by up to 70 %. slim needs none: it is to scale."""
 MEANS: dict["Network", Mapping[str, float]] = {}
 """Mean activations that this process has measured already: its sessions often use the same network."""
-TARGET_ROWS = 1024
-"""Rows of a strip where no gradient is needed."""
+TARGET_PIXELS = 1024 * 1024
+"""Of a strip where no gradient is needed."""
 
 
 @dataclass(frozen=True)
@@ -194,5 +194,5 @@ class Shared:
     def _view(self, network: Network, read: Read, rows: int | None) -> tuple[Tensor, Sequence[Strip]]:
         """An image on the device, and its strips; it may be larger than the one that is optimized."""
         image = self.image(read).to(network.device)
-        fields = self.backbone(network).receptive_fields
-        return image, cut(fields, image.shape[2], min(rows or TARGET_ROWS, TARGET_ROWS))
+        most = max(LEAST_ROWS, TARGET_PIXELS // image.shape[3])
+        return image, cut(self.backbone(network).receptive_fields, image.shape[2], min(rows or most, most))

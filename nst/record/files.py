@@ -9,6 +9,8 @@ from nst.errors import InputError
 
 CHECKPOINT = "checkpoint.ckpt"
 """In the folder of a run that takes steps."""
+NOTE = "sweep.json"
+"""In a sweep's folder: the command that started it."""
 VERSION = 1
 """Of the form of records and checkpoints. A later one is refused."""
 UNREADABLE = "unreadable"
@@ -17,13 +19,13 @@ FileFacts = Mapping[str, str]
 """{"path", "sha256"} of a file."""
 
 
-def read_record(folder: Path) -> dict[str, Any]:
-    """The record of a folder; empty if there is none.
+def read_record(folder: Path, name: str = "record.json") -> dict[str, Any]:
+    """The record of a folder, or a sweep's note; empty if there is none.
 
     A record without `config` is of a run that was refused or broke before it began. One that does not have the form of
     a record has the status `unreadable`, and an `error` that names the field.
     """
-    path = folder / "record.json"
+    path = folder / name
     if not os.path.lexists(path):
         return {}
     from nst.record import schema  # pydantic is slow to import, and most runs read no record
@@ -45,6 +47,13 @@ def dotted(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for name, value in config.items():
         flat |= dotted(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
     return flat
+
+
+def without_names(config: Mapping[str, Any], roles: Collection[str]) -> dict[str, Any]:
+    """A config without the names of those roles' images and of weights: files are compared by what is in them."""
+    named = {role: "files" for role in roles if isinstance(config.get(role), str | list)}
+    backbone = config.get("backbone")
+    return {**config, **named} | ({"backbone": backbone | {"weights": None}} if isinstance(backbone, dict) else {})
 
 
 def refuse_another(where: str, before: dict[str, Any], now: dict[str, Any], but: Collection[str] = ()) -> None:

@@ -78,6 +78,7 @@ class Record:
         for path, data in results.items():
             write_whole(path, data)
             self.results.append(path)
+        self.facts["results"] = [path.name for path in results if path.parent == self.folder]
 
     @property
     def made_from(self) -> dict[str, Any]:

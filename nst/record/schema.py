@@ -30,6 +30,8 @@ class FileFacts(_Form):
 
     path: PathText
     sha256: Annotated[str, StringConstraints(max_length=64)]
+    from_folder: PathText | None = None
+    """A relative path from the run's folder: the working folder may be another one now."""
 
 
 class Git(_Form):
@@ -62,6 +64,7 @@ class Record(_Form):
     versions: dict[str, str | None] = {}
     git: Git | None = None
     tracker: dict[str, Any] | None = None
+    results: list[str] = []
     judge: Judge = Judge()
     losses: dict[str, Number | None] = {}
     figures: dict[str, Number | None] = {}

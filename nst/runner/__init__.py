@@ -57,7 +57,7 @@ def execute(request: Request, session: Session) -> dict[str, Any]:
         return _follow(request, experiment, fabric)
     with _settled(request) as request:
         start = look_into_folder(request, experiment)
-        if start.held.get("status") == "finished" and request.labels.sweep:
+        if start.is_kept:
             say(f"kept     {os.path.relpath(request.folder)}, finished before")
             return dict(start.held["losses"] | start.held["timings"])
         return RecordedRun(request, experiment, fabric, session, start).execute()

@@ -1,5 +1,6 @@
 """What a record says from the start of a run."""
 
+import os
 import time
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
@@ -36,10 +37,16 @@ def first_facts(
     facts |= {
         "decided": experiment.decided,
         "roles": {key: list(roles) for key, roles in request.mode.roles.items()},
-        "inputs": experiment.inputs,
+        "inputs": {role: [_from_folder(file, request.folder) for file in of] for role, of in experiment.inputs.items()},
         "weights": experiment.weights,
         "device": devices.facts(device),
     }
     if plan := experiment.plan:
         facts["memory"] = {"estimated_mb": round(plan.bytes / 1e6), "strips": plan.strips}
     return facts | ({"data": experiment.data} if experiment.data else {})
+
+
+def _from_folder(file: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """What a record says of an input; of a relative path also where it is from the run's folder: others may resume."""
+    path = file["path"]
+    return dict(file) | ({} if os.path.isabs(path) else {"from_folder": os.path.relpath(path, folder)})

@@ -16,7 +16,7 @@ from nst.engine.loop import optimize, so_far
 from nst.engine.signals import StopRequest
 from nst.engine.task import Task
 from nst.engine.work import Outcome, Reporter, Schedule
-from nst.errors import Diverged, one_line
+from nst.errors import FAILED, Diverged, InputError, one_line
 from nst.images.files import load
 from nst.memory.system import explaining_out_of_memory, free_bytes, keep_freed_memory
 from nst.modes.parts import Experiment
@@ -70,11 +70,9 @@ class RecordedRun:
         except KeyboardInterrupt:
             status, made = "interrupted", self._so_far()
             self._keep(made)
-        except Diverged as error:
-            status, record.facts["error"] = "diverged", one_line(error)
-            raise
         except Exception as error:
-            record.facts["error"] = one_line(error)
+            kinds = {Diverged: "diverged", InputError: "refused"}
+            status, record.facts["error"] = kinds.get(type(error), "failed"), one_line(error)
             raise
         finally:
             reporter.close()
@@ -87,7 +85,7 @@ class RecordedRun:
                 cost = metrics.cost(request.config.optimized_metric, summary)
                 searched = {} if cost is None else {"optimized_metric": cost}
                 tracker.finish(summary | searched, failed=status != "finished")
-        self._say_after(tracker, summary)
+        self._say_after(tracker, summary, made)
         if status == "interrupted" or (self.stop.requested and request.labels.sweep):  # or in a job's last steps
             raise self.stop.error()
         if request.previous and not request.previous.continues:
@@ -158,6 +156,7 @@ class RecordedRun:
         """Write what was made."""
         if made:
             self.record.add_results(made.picture, made.files, output_of(self.request))
+            self.session.left_out += made.left_out
             if data := self.experiment.data | dict(made.data):
                 self.record.facts["data"] = data
 
@@ -189,7 +188,7 @@ class RecordedRun:
         record.facts |= {"losses": record.losses, "figures": self.figures, "timings": timings}
         return record.losses | self.figures | timings | {"status": status}
 
-    def _say_after(self, tracker: Tracker, summary: dict[str, Any]) -> None:
+    def _say_after(self, tracker: Tracker, summary: dict[str, Any], made: Outcome | None) -> None:
         say(
             f"{summary['status']} in {summary['total_seconds']:.1f} s "
             f"(setup {summary['setup_seconds']:.1f} s, {summary['seconds_per_step']:.3g} s/step)"
@@ -197,6 +196,8 @@ class RecordedRun:
         if self.figures:
             figures = ", ".join(f"{name.removeprefix('judge/')} {value:.3g}" for name, value in self.figures.items())
             say(f"judge    {self.record.facts['judge']['network']}: {figures}")
+        if made and made.left_out:
+            say(f"left out {made.left_out} images that could not be used; the exit status is {FAILED}")
         for line in (*self.record.where(), *tracker.how_to_browse(), *self._way_forward(summary["status"])):
             say(line)
 

@@ -10,7 +10,15 @@ from nst.engine.task import Row, Task
 from nst.errors import InputError
 from nst.files import refuse_links
 from nst.modes.parts import Experiment
-from nst.record.files import CHECKPOINT, UNREADABLE, read_record, refuse_another, refuse_changed, settings
+from nst.record.files import (
+    CHECKPOINT,
+    UNREADABLE,
+    read_record,
+    refuse_another,
+    refuse_changed,
+    settings,
+    without_names,
+)
 from nst.runner.request import Request
 
 LENGTH = ("steps", "epochs")
@@ -28,6 +36,8 @@ class Start:
 
     held: dict[str, Any] = field(default_factory=dict)
     rows: list[Row] | None = None
+    is_kept: bool = False
+    """Whether it is a finished job of a sweep, which is left as it is."""
 
 
 def look_into_folder(request: Request, experiment: Experiment) -> Start:
@@ -43,10 +53,14 @@ def look_into_folder(request: Request, experiment: Experiment) -> Start:
         where = previous.where if previous and request.in_its_folder else f"hydra.sweep.dir: {folder}"
         longer = request.in_its_folder and isinstance(experiment.work, Task)
         may_differ = (*MAY_DIFFER, *LENGTH) if longer else MAY_DIFFER
-        refuse_another(where, present(settings(held)), request.plain_config() | experiment.decided, may_differ)
+        roles = set(held["inputs"]) & set(experiment.inputs)
+        before, now = present(settings(held)), request.plain_config() | experiment.decided
+        refuse_another(where, without_names(before, roles), without_names(now, roles), may_differ)
         refuse_changed(where, held, _files(experiment))
+        if held["status"] == "finished" and not all((folder / name).is_file() for name in held.get("results", [])):
+            held["status"] = "running"  # its last checkpoint has what is gone
         if held["status"] == "finished" and request.labels.sweep:
-            return Start(held)
+            return Start(held, is_kept=True)
         if held["status"] == "finished":
             _refuse_no_more(where, request, experiment)
     return Start(held, take_up_checkpoint(request, experiment, held))

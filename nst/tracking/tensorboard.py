@@ -11,6 +11,7 @@ import yaml
 
 from nst.config import Tracking
 from nst.errors import InputError
+from nst.images.written import read_written
 from nst.session import Session
 from nst.tracking import TrackedRun, Tracker, register
 
@@ -67,10 +68,8 @@ class TensorBoardTracker(Tracker):
 
     def _add_image(self, name: str, path: Path, step: int) -> None:
         import numpy as np
-        from PIL import Image
 
-        with Image.open(path) as image:
-            self._writer.add_image(name, np.asarray(image.convert("RGB")), step, dataformats="HWC")
+        self._writer.add_image(name, np.asarray(read_written(path)), step, dataformats="HWC")
 
 
 def _cell(value: Any) -> str:

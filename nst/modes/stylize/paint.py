@@ -84,7 +84,8 @@ def paint_folder(painting: Painting, sources: Mapping[str, Path], reporter: Repo
     say(f"results  {os.path.relpath(reporter.folder / RESULTS)}, {len(milliseconds) + kept} images")
     timings = {"median_milliseconds": statistics.median(milliseconds)} if milliseconds else {}
     data = {"painted": len(milliseconds) + kept, "passed_over": passed_over}
-    return Outcome(len(sources), time.perf_counter() - began, data=data, timings=timings)
+    left_out = len(passed_over)
+    return Outcome(len(sources), time.perf_counter() - began, data=data, timings=timings, left_out=left_out)
 
 
 def results_of(folder: Path, images: Sequence[Path]) -> dict[str, Path]:

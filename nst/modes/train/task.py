@@ -211,7 +211,10 @@ class Train(Task):
         return {"images_per_second": self.step * self.data.batch / self.seconds if self.seconds else 0.0}
 
     def data_facts(self) -> dict[str, int]:
-        return {"unreadable": int(self.unreadable[:-1].sum())}
+        return {"unreadable": self.left_out()}
+
+    def left_out(self) -> int:
+        return int(self.unreadable[:-1].sum())
 
     def state(self) -> dict[str, Any]:
         return {
