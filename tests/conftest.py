@@ -15,6 +15,8 @@ import torchvision
 from PIL import Image
 from safetensors.torch import save_file
 
+from tools.soak.processes import exit_status as exit_status  # for the tests
+
 # two tests run at a time: with as many threads each as there are cores they would wait for one another
 torch.set_num_threads(int(os.environ.setdefault("OMP_NUM_THREADS", "1")))  # torch has read the variable already
 ROOT = Path(__file__).resolve().parent.parent
@@ -73,15 +75,6 @@ def _no_litter() -> Iterator[None]:
     before = files()
     yield
     assert files() == before, "tests must leave the checkout as it was"
-
-
-def exit_status(command: Callable[[], object]) -> int:
-    """The exit status that a command line's `main` ends with."""
-    try:
-        command()
-    except SystemExit as ended:
-        return int(ended.code or 0)
-    return 0
 
 
 @pytest.fixture
