@@ -2,7 +2,7 @@
 # make test       run the tests                                     make test ARGS="-k wheel"
 # make lint       check the code with ruff and mypy
 # make coverage   run the tests and list the lines of nst that none of them executes
-# make soak       kill a run 20 times at random moments; it must end like one that was never killed
+# make soak       kill runs at random moments and mutate what they read     make soak ARGS="--minutes 60"
 # make bench      measure the speed (an hour or more)               make bench ARGS="steps --sizes 256 --repeats 1"
 #
 # Every target installs nst and its tools into .venv first, if that is not done or pyproject.toml has changed.
@@ -28,7 +28,7 @@ coverage: $(READY)
 	@$(BIN)/python -m pytest --cov $(ARGS)
 
 soak: $(READY)
-	@NST_KILLS=20 $(BIN)/python -m pytest -n 1 tests/cli/test_previous.py -k killed_at_any_moment $(ARGS)
+	@$(BIN)/python -m tools.soak $(or $(ARGS),--minutes 5)
 
 bench: $(READY)
 	@$(BIN)/python -m tools.bench $(ARGS)

@@ -121,6 +121,7 @@ def _never_killed(job: Job, case: Case) -> tuple[Path, float]:
     if not noted.exists():
         for name, to in job.needs:
             once.take(name, to)
+        once.ended(once.command("--version"))  # the first process waits for the imports of all
         began = time.perf_counter()
         command = once.command(*job.arguments, module=job.module)
         if once.ended(command):
