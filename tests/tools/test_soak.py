@@ -13,10 +13,11 @@ from tools.soak import kills, mutations
 from tools.soak.__main__ import KINDS, main
 from tools.soak.case import Case, Counts, Failure
 from tools.soak.kills import FOLDER, JOBS, Job
-from tools.soak.stock import SMALL
+from tools.soak.stock import SMALL, Stock
 
-KILLED, MUTATED = ("transfer-adam", "report-page"), ("image", "values", "picture-rerun")
+KILLED, MUTATED = ("transfer-scales", "report-pairs"), ("image", "values", "picture-rerun")
 """Kinds of the short soak: they need little that must be made first."""
+AS_THEY_ARE = ("record-rerun", "checkpoint-alone", "training-checkpoint", "weights", "generator", "experiment")
 
 
 @pytest.fixture
@@ -59,12 +60,12 @@ def test_one_bit_is_the_end(
         return whole, seconds
 
     monkeypatch.setattr(kills, "_never_killed", one_bit_off)
-    assert soak("--seconds", "100", "--only", "transfer-adam") == 1
+    assert soak("--seconds", "100", "--only", "transfer-scales") == 1
     said = capfd.readouterr().out
-    assert said.startswith("FAILED  --case transfer-adam 0: SIGKILL after ")
+    assert said.startswith("FAILED  --case transfer-scales 0: SIGKILL after ")
     assert "result.png differs from that of a run never killed" in said
     assert said.splitlines()[-1].split() == ["all", "1", "0", "0", "0", "1"]
-    assert (tmp_path / "soak" / "failed" / "transfer-adam-0" / "here" / FOLDER / "result.png").exists()
+    assert (tmp_path / "soak" / "failed" / "transfer-scales-0" / "here" / FOLDER / "result.png").exists()
 
 
 def break_a_rule(rule: str, case: Case) -> Counts:
@@ -116,3 +117,10 @@ def test_every_mode_is_killed() -> None:
 
     asked = {word.removeprefix("mode=") for job in JOBS.values() for word in job.arguments if word.startswith("mode=")}
     assert asked | {"transfer"} == set(all_modes())
+
+
+def test_what_is_mutated_is_accepted_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mutations, "mutate_file", lambda *_: "as it is")
+    stock = Stock(tmp_path / "stock")
+    for kind in AS_THEY_ARE:
+        assert KINDS[kind](Case(kind, 1, tmp_path / kind, stock, 60)) == {"accepted": 1}, kind

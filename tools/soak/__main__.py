@@ -54,8 +54,9 @@ class Soak:
     def _keep(self, folder: Path) -> None:
         kept = self.work / "failed" / folder.name
         shutil.rmtree(kept, ignore_errors=True)
-        kept.parent.mkdir(exist_ok=True)
-        folder.rename(kept)
+        if folder.exists():
+            kept.parent.mkdir(exist_ok=True)
+            folder.rename(kept)
 
     @property
     def failed(self) -> int:

@@ -4,6 +4,7 @@ A seed gives the same signals after the same shares of the run's time; the machi
 """
 
 import json
+import shutil
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -60,7 +61,7 @@ OFTEN = ("tracking.loss_every=1", "tracking.image_every=3", "trainer.checkpoint_
 PIXELS = (*SMALL, *OFTEN, "steps=24", "init=noise")
 PHOTOS, GENERATOR = ("photos", "photos"), ("generator.safetensors", "generator.safetensors")
 TEACHER = ("vgg.safetensors", "vgg.safetensors")
-DISTILL = ("distill.photos=photos", "distill.weights=vgg.safetensors", "distill.layers=[relu1_1,relu2_1]")
+DISTILL = ("distill.photos=photos", "distill.weights=vgg.safetensors", "distill.layers=[relu1_1,relu1_2,relu2_1]")
 FIDELITY = ("fidelity.content=relu2_1", "fidelity.weights=vgg.safetensors", "fidelity.pairs=[[chelsea,swirl]]")
 STYLIZE = ("mode=stylize", "content=photos", "tracking=none", "judge=none")
 JOBS = {
@@ -75,7 +76,7 @@ JOBS = {
     "stylize": _run(*STYLIZE, f"checkpoint={GENERATOR[0]}", "size=256", needs=(PHOTOS, GENERATOR)),
     "export": _run("mode=export", f"checkpoint={GENERATOR[0]}", "tracking=none", needs=(GENERATOR,)),
     "distill": _run(
-        *("mode=distill", *DISTILL, *OFTEN, "tracking=none", "steps=12", "distill.crop=64", "distill.batch=4"),
+        *("mode=distill", *DISTILL, *OFTEN, "tracking=none", "steps=6", "distill.crop=64", "distill.batch=2"),
         needs=(PHOTOS, TEACHER),
     ),
     "fidelity": _run("mode=fidelity", *FIDELITY, "size=48", "steps=8", "tracking=none", needs=(TEACHER,)),
@@ -119,6 +120,7 @@ def _never_killed(job: Job, case: Case) -> tuple[Path, float]:
     once = Case(case.kind, 0, case.folder.parent / "whole" / case.kind, case.stock, case.limit)
     noted = once.folder / "seconds"
     if not noted.exists():
+        shutil.rmtree(once.folder, ignore_errors=True)
         for name, to in job.needs:
             once.take(name, to)
         once.ended(once.command("--version"))  # the first process waits for the imports of all

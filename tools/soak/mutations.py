@@ -13,7 +13,7 @@ from tools.soak.stock import FORMATS, SMALL, TINY, TRAIN, VGG
 
 NEW = "hydra.run.dir=made/run"
 """A folder that a refused run must not leave."""
-LONGER = {"run": "steps=9", "training": "steps=6"}
+LONGER = {"run": ["steps=9"], "training": ["steps=6", "data.workers=0"]}
 """Run of the stock → what lets it go on."""
 NOT_TRIED = (
     *("trainer.devices", "trainer.num_nodes", "data.workers"),  # start as many processes as they say
@@ -35,7 +35,7 @@ def _resumed(name: str, file: str, structure: Structure) -> Mutation:
     def use(case: Case) -> Counts:
         folder = case.take(name)
         _mutate(case, folder / file, structure)
-        return case.use(f"resume={name}", LONGER[name])
+        return case.use(f"resume={name}", *LONGER[name])
 
     return use
 
@@ -121,8 +121,8 @@ def generator(case: Case) -> Counts:
     name = case.draw.choice(["generator.safetensors", "generator.safetensors", "training/checkpoint.ckpt"])
     path = case.take(name, name.replace("/", "-"))
     _mutate(case, path, structures.header if path.suffix == ".safetensors" else structures.pickled)
-    modes = [["mode=stylize", photo, "size=48"]] * 5 + [["mode=export"]]
-    return case.use(*case.draw.choice(modes), f"checkpoint={path.name}", "tracking=none", "judge=none", NEW)
+    modes = [["mode=stylize", photo, "size=48", "judge=none"]] * 5 + [["mode=export"]]
+    return case.use(*case.draw.choice(modes), f"checkpoint={path.name}", "tracking=none", NEW)
 
 
 def onnx(case: Case) -> Counts:

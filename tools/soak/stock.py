@@ -46,10 +46,10 @@ class Stock:
 
 
 def _photos(stock: Stock, folder: Path) -> None:
-    """24 photographs of blurred noise."""
+    """32 photographs of blurred noise."""
     generator = np.random.default_rng(0)
     folder.mkdir()
-    for index in range(24):
+    for index in range(32):
         coarse = generator.integers(0, 256, (9, 9, 3), dtype=np.uint8)
         Image.fromarray(coarse).resize((192, 160), Image.Resampling.BICUBIC).save(folder / f"{index}.png")
 
@@ -82,7 +82,8 @@ def _runs(stock: Stock, path: Path) -> None:
 def _experiment(stock: Stock, path: Path) -> None:
     path.write_text(
         "# @package _global_\ndefaults:\n  - override /style_loss: gram\n  - override /optimizer: adam\n"
-        "mode: transfer\ntitle: One\nquestion: Which?\nlabels: {style_weight: weight}\ncaptions: {seed=0: the first}\n"
+        "mode: transfer\ncontent: photo.png\n"
+        "title: One\nquestion: Which?\nlabels: {style_weight: weight}\ncaptions: {seed=0: the first}\n"
         "size: 48\nsteps: 4\nseed: 0\nstyle: [swirl, waves]\nstyle_mix: [0.5, 0.5]\nstyle_weight: 1e5\ninit: noise\n"
         "content_layers: [conv_2]\nstyle_layers: [conv_1, conv_2]\nstyle_layer_weights: [1, 2]\nscales: 1\n"
         "optimizer: {lr: 0.02}\nbackbone: {pooling: avg}\noptimized_metric: total\n"
