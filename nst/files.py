@@ -46,6 +46,14 @@ def _sha256(file: Version) -> str:
     return digest.hexdigest()
 
 
+def refuse_no_folder() -> None:
+    """Raise InputError if the working folder was deleted."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise InputError("the working folder is gone; change to another one") from None
+
+
 def refuse_no_file(path: Path, where: str = "") -> None:
     """Raise InputError for a path that is a folder, a pipe, a device or a socket, of which some hang a reader for ever.
 

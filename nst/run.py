@@ -21,8 +21,9 @@ from nst.cli import arguments, expand, foreign, help, once, previous, spelling, 
 from nst.cli.arguments import Labels
 from nst.cli.messages import complain, refuse_unknown
 from nst.cli.previous import PreviousRun
+from nst.engine.signals import SIGNALS, end_worker, stop_workers
 from nst.errors import DIVERGED, FAILED, REFUSED, STOPPED, Diverged, InputError, Stopped, one_line
-from nst.files import as_path, write_whole
+from nst.files import as_path, refuse_no_folder, write_whole
 from nst.session import Session
 from nst.text import open_streams, say
 
@@ -39,10 +40,11 @@ def main() -> None:
     open_streams()
     status = 0
     full_error = os.environ.get(FULL_ERROR)
-    terminated = signal.signal(signal.SIGTERM, _stop)
+    handlers = {number: signal.signal(number, _stop) for number in SIGNALS}
     os.environ[FULL_ERROR] = "1"  # Hydra then raises its errors instead of printing them
     here = session.start()
     try:
+        refuse_no_folder()
         words = previous.sweep_arguments(sys.argv[1:])
         words = spelling.respelled([*expand.implied(words), *words])
         arguments.note_command(words)
@@ -65,10 +67,11 @@ def main() -> None:
             raise
         status = REFUSED
     finally:
-        signal.signal(signal.SIGTERM, terminated)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
         os.environ[FULL_ERROR] = full_error or "0"
         concluded = sweeps.conclude(here.sweeps.pop(), here) if here.sweeps else 0
-    sys.exit(status or concluded or (FAILED if here.left_out else 0))
+    sys.exit(status or (REFUSED if here.refused else concluded) or (FAILED if here.left_out else 0))
 
 
 def _with_hydra(here: Session) -> None:
@@ -109,10 +112,11 @@ def run_job(composed: DictConfig, here: Session) -> float | None:
         by_time = not labels.sweep and not (before and before.continues) and not arguments.names_folder(hydra_config)
         summary = execute(Request(config, folder, labels, began, before, by_time), here)
     except (InputError, Diverged, OmegaConfBaseException) as error:
-        _refuse(error, labels, folder)
+        _refuse(error, labels, folder, here)
         return None
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         arguments.remove_empty(folder)
+        end_worker(stop)
         raise
     except Exception as error:
         _fail(error, labels, folder)
@@ -153,7 +157,7 @@ def _take_up(composed: DictConfig, labels: Labels, folder: Path) -> tuple[Path, 
     return found.folder.resolve(), found, config
 
 
-def _refuse(error: Exception, labels: Labels, folder: Path) -> None:
+def _refuse(error: Exception, labels: Labels, folder: Path, here: Session) -> None:
     """One line for input that cannot be used, or for a run that diverged. A sweep's other jobs go on."""
     if not labels.sweep:
         complain(error)
@@ -162,9 +166,17 @@ def _refuse(error: Exception, labels: Labels, folder: Path) -> None:
     if isinstance(error, Diverged):
         complain(error)
         return
-    if sweeps.holds_run(folder):
-        raise error  # Hydra raises it again after the other jobs; the run that is there is not touched
-    sweeps.leave_failure(folder, labels, "refused", complain(error) or "")
+    if not sweeps.holds_run(folder):
+        said = complain(error) or ""
+        try:
+            sweeps.leave_failure(folder, labels, "refused", said)
+        except InputError:  # the disk is full
+            here.refused = True
+    elif here.sweeps:  # the run that is there is not touched
+        complain(error)
+        here.refused = True
+    else:
+        raise error  # from a launcher's process: Hydra raises it again after the other jobs
 
 
 def _fail(error: Exception, labels: Labels, folder: Path) -> None:
@@ -178,6 +190,7 @@ def _fail(error: Exception, labels: Labels, folder: Path) -> None:
 
 
 def _stop(number: int, frame: object) -> None:
+    stop_workers(number)
     raise Stopped(number)
 
 

@@ -20,6 +20,8 @@ class Session:
         """Folders of the sweeps that this process started and has not reported on yet."""
         self.foreseen: list[float | None] = []
         """Estimated seconds of the jobs of a dry run."""
+        self.refused = False
+        """Whether a job was refused that no record tells of: its folder holds another run, or the disk is full."""
         self.left_out = 0
         """Images of folders that the runs could not use."""
         self.unreachable: dict[str, str] = {}

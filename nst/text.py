@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from typing import Any
 
 _silent = ContextVar("silent", default=False)
 
@@ -65,3 +66,12 @@ def duration(seconds: float | None) -> str:
     if seconds is None:
         return "time unknown"
     return f"about {seconds:.2g} s" if seconds < 100 else f"about {seconds / 60:.0f} min"
+
+
+def encodable(value: Any) -> Any:
+    """A value whose texts can be written as UTF-8, which not every name of a file can."""
+    if isinstance(value, dict):
+        return {encodable(name): encodable(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [encodable(each) for each in value]
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from nst.errors import InputError
 from nst.files import read_own
 from nst.record.files import VERSION
+from nst.text import encodable
 
 LARGEST_RECORD = 4 * 2**20
 """Bytes. A record of a thousand styles has a tenth of that."""
@@ -135,7 +136,7 @@ def _check(form: type[BaseModel], given: Any, where: str, kind: str) -> None:
     if form is Record:
         _refuse_monsters(given, "", where)
     try:
-        form.model_validate(given)
+        form.model_validate(encodable(given))
     except (ValidationError, RecursionError) as error:
         first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": "nested too deep"}
         field = ".".join(map(str, first["loc"]))

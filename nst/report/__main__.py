@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from nst.errors import REFUSED, STOPPED, InputError, one_line
-from nst.files import write_whole
+from nst.files import refuse_no_folder, write_whole
 from nst.report import write_report
 from nst.report.page import render, render_front, render_pairs
 from nst.report.publish import publish
@@ -34,6 +34,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0, help="of --watch; 0: any that is free")
     arguments = parser.parse_args()
     try:
+        refuse_no_folder()
         files = _report(arguments)
     except (InputError, OSError) as error:
         print(f"nst: {one_line(error)}", file=sys.stderr)

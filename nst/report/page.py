@@ -80,7 +80,7 @@ def _part(sweep: Sweep, count: int, places: Iterator[int], beside: Path, several
         columns=columns,
         rows=rows,
         index={run: next(places) for run in sweep.runs},
-        address={run: quote(os.path.relpath(run.folder / "result.png", beside)) for run in sweep.runs},
+        address={run: quote(os.fsencode(os.path.relpath(run.folder / "result.png", beside))) for run in sweep.runs},
         single={run: _single_command(run) for run in sweep.runs},
         config={run: _config(run) for run in sweep.runs},
         made_with=_made_with(sweep),

@@ -10,6 +10,7 @@ from typing import Any
 from nst.files import read_own
 from nst.images.written import is_written_image
 from nst.record.files import dotted, read_record
+from nst.text import encodable
 
 NOT_SWEPT = (
     *("experiment", "resume", "rerun"),  # choose where the settings come from
@@ -130,5 +131,5 @@ def read_run(folder: Path) -> Run:
 
     A run that was refused has no inputs. An older record has no `roles`: each of its roles is a key of the same name.
     """
-    record = {"inputs": {}, "decided": {}} | read_record(folder)
+    record: dict[str, Any] = {"inputs": {}, "decided": {}} | encodable(read_record(folder))
     return Run(folder, {"roles": {role: [role] for role in record["inputs"]}} | record)

@@ -25,6 +25,8 @@ GAP, TEXT, LINE = 12, 22, 28
 FONT = ImageFont.truetype(Path(get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", TEXT)
 LARGEST = 65_000
 """Most pixels a side that a JPEG can hold."""
+LONGEST = 1000
+"""Most characters of a label."""
 INK, ALERT, PAPER = "#1a1a1a", "#b00020", "#ffffff"
 
 Tile = tuple[str, Image.Image | None]
@@ -180,7 +182,8 @@ def _beside(parts: list[Image.Image]) -> Image.Image:
 def _text(text: str, width: int, ink: str = INK) -> Image.Image:
     """Text in lines of at most `width` pixels. A word that is longer loses its middle."""
     lines = [""]
-    for whole in text.split(" "):
+    shown = "".join(letter if letter.isprintable() else "�" for letter in text[:LONGEST])  # the font knows no others
+    for whole in shown.split(" "):
         word, left = whole, len(whole)
         while FONT.getlength(word) > width:
             left -= 1

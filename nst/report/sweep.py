@@ -13,7 +13,7 @@ from nst.errors import InputError
 from nst.files import sha256
 from nst.report.grid import GRID_KEYS, Section, sections_of
 from nst.report.records import Original, Run, read_run
-from nst.text import number
+from nst.text import encodable, number
 
 MAKE_THE_TOTAL = (
     *("content_weight", "style_weight", "tv_weight", "structure_weight", "range_weight", "style_layer_weights"),
@@ -106,12 +106,12 @@ class Sweep:
         """What distinguishes a run from the others: `style_weight 1e6, init noise`; of equal runs, the folder, too."""
         label = self._settings_of(run, self.keys if keys is None else keys)
         if keys is None and sum(label == self._settings_of(other, self.keys) for other in self.repeats) > 1:
-            return f"{label}, {run.folder.name}"
+            return f"{label}, {encodable(run.folder.name)}"
         return label
 
     def _settings_of(self, run: Run, keys: Iterable[str]) -> str:
         labels = [f"{self.named(key)} {self.value(run, key)}" for key in keys]
-        return ", ".join(labels) or str(run.record.get("name") or run.folder.name)
+        return ", ".join(labels) or str(run.record.get("name") or encodable(run.folder.name))
 
     def _said(self, key: str) -> Any:
         """What the first run that says anything says for the report."""

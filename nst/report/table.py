@@ -9,7 +9,7 @@ from typing import Any
 from nst.files import encode_csv
 from nst.report.records import Run
 from nst.report.sweep import TOGETHER, Sweep
-from nst.text import number
+from nst.text import encodable, number
 
 Table = tuple[list[str], list[list[Any]]]
 """Names of the columns, and the rows."""
@@ -62,7 +62,7 @@ COLUMNS = (
 )
 """The columns behind those of the swept keys, of the status and of the losses, which differ between sweeps."""
 PICTURE = Column("picture", lambda run: run.picture)
-FOLDER = Column("folder", lambda run: run.folder.name)
+FOLDER = Column("folder", lambda run: encodable(run.folder.name))
 ERROR = Column("error", lambda run: run.error)
 
 

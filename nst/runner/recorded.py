@@ -197,7 +197,7 @@ class RecordedRun:
             figures = ", ".join(f"{name.removeprefix('judge/')} {value:.3g}" for name, value in self.figures.items())
             say(f"judge    {self.record.facts['judge']['network']}: {figures}")
         if made and made.left_out:
-            say(f"left out {made.left_out} images that could not be used; the exit status is {FAILED}")
+            say(f"left out images that could not be used: {made.left_out}; the exit status is {FAILED}")
         for line in (*self.record.where(), *tracker.how_to_browse(), *self._way_forward(summary["status"])):
             say(line)
 

@@ -17,6 +17,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from nst import run
+from nst.errors import InputError
 from nst.files import locked
 from nst.record.record import Record
 from tests.cli.test_sweeps import stop_at
@@ -231,6 +232,62 @@ def test_a_run_that_is_killed_at_any_moment_goes_on_to_the_same_picture(nst: Doo
     rows, expected = ((tmp_path / name / "losses.csv").read_text().splitlines() for name in ("killed", "whole"))
     assert [row.split(",")[0] for row in rows] == [row.split(",")[0] for row in expected]
     assert not list(folder.rglob("*.part"))
+
+
+def test_inputs_are_found_from_another_folder_and_known_by_what_is_in_them(
+    nst: Door, photo: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked = (*SMALL, "init=noise", f"content={photo.name}", "steps=4", "tracking.loss_every=2")
+    assert nst(*asked, "hydra.run.dir=whole").status == 0
+    for folder in ("half", "moved"):
+        stop_at(2, monkeypatch)
+        assert nst(*asked, f"hydra.run.dir={folder}").status == 130
+    (elsewhere := tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(elsewhere)
+    resumed = nst("resume=../half", "hydra.run.dir=../half")
+    assert resumed.status == 0, resumed.err
+    photo.rename(elsewhere / "renamed.png")
+    gone = nst("resume=../moved", "hydra.run.dir=../moved")
+    assert gone.status == 2
+    assert "content=photo.png: no such file" in gone.err
+    given = nst("resume=../moved", "content=renamed.png", "hydra.run.dir=../moved")
+    assert given.status == 0, given.err
+    for folder in ("half", "moved"):
+        assert np.array_equal(pixels(tmp_path / folder / "result.png"), pixels(tmp_path / "whole" / "result.png"))
+
+
+def test_a_job_whose_picture_is_gone_makes_it_again_and_an_unreadable_one_is_left_alone(
+    nst: Door, tmp_path: Path
+) -> None:
+    asked = ("-m", *SMALL, "seed=0,1", "init=noise", "hydra.sweep.dir=sweep")
+    assert nst(*asked).status == 0
+    sweep = tmp_path / "sweep"
+    before = pixels(sweep / "0" / "result.png")
+    (sweep / "0" / "result.png").unlink()
+    (sweep / "1" / "record.json").write_text('{"config": 3}')
+    again = nst(*asked)
+    assert again.status == 2, again.err
+    assert "1/record.json: no record of a run: config: Input should be a valid dictionary" in again.err
+    assert "Error executing" not in again.err
+    assert np.array_equal(pixels(sweep / "0" / "result.png"), before)
+    assert (sweep / "1" / "record.json").read_text() == '{"config": 3}'
+
+
+def test_a_sweep_that_was_killed_before_its_first_record_goes_on(nst: Door, tmp_path: Path) -> None:
+    assert nst("-m", *SMALL, "steps=1", "seed=0,1", "hydra.sweep.dir=sweep").status == 0
+    for job in "01":
+        shutil.rmtree(tmp_path / "sweep" / job)
+    assert nst("resume=sweep").status == 0
+    assert len(list((tmp_path / "sweep").glob("*/result.png"))) == 2
+
+
+def test_without_folders_that_can_be_locked_a_file_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nst.files.fcntl", None)
+    with locked(tmp_path):
+        with pytest.raises(InputError, match="another process is working there"), locked(tmp_path):
+            pass
+        assert (tmp_path / ".lock").exists()
+    assert not list(tmp_path.iterdir())
 
 
 def die_after_the_last_step() -> None:

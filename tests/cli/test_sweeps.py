@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+import signal
+import time
 from pathlib import Path
 
 import numpy as np
@@ -315,14 +317,19 @@ def test_a_job_that_breaks_costs_no_other_and_keeps_its_own_traceback(
     assert "before_chunk" in log.read_text()
 
 
-def test_a_job_that_diverges_costs_no_other_under_a_launcher(tmp_path: Path) -> None:
+def test_a_job_that_diverges_costs_no_other_under_a_launcher_and_a_signal_lets_it_save(tmp_path: Path) -> None:
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="joblib is not installed")
-    asked = ["-m", "size=64", "steps=2", "tracking=none", "judge=none", "optimizer=adam", "optimizer.lr=1e30,0.02"]
-    done = Command(*asked, "hydra.sweep.dir=sweep", *LAUNCHERS["hydra_joblib_launcher"]).end()
-    assert done.status == 1, done.said
-    records = [json.loads((tmp_path / "sweep" / str(job) / "record.json").read_text()) for job in range(2)]
-    assert [record["status"] for record in records] == ["diverged", "finished"]
-    assert "the pixels have left all bounds" in done.err
+    asked = ["-m", *SMALL, "steps=100000", "optimizer=adam", "optimizer.lr=1e30,0.02", "hydra.sweep.dir=sweep"]
+    process = Command(*asked, *LAUNCHERS["hydra_joblib_launcher"])
+    sweep = tmp_path / "sweep"
+    while not (sweep / "1" / "losses.csv").exists() or "diverged" not in statuses(sweep):
+        assert process.status is None, process.said
+        time.sleep(0.05)
+    process.send(signal.SIGTERM)
+    assert process.end().status == 128 + signal.SIGTERM, process.said
+    assert statuses(sweep) == ["diverged", "interrupted"]
+    assert (sweep / "1" / "checkpoint.ckpt").exists()
+    assert "the pixels have left all bounds" in process.err
 
 
 def statuses(sweep: Path) -> list[str]:

@@ -29,17 +29,21 @@ STYLIZE = ("mode=stylize", "tracking=none")
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """Nine images in folders within folders; one is cut short, and three files are no images."""
+    """Nine images in folders within folders, and three files that are no images."""
     generator = np.random.default_rng(0)
     for index in range(9):
         path = tmp_path / "photos" / "ab"[index % 2] / f"{index}.{('jpg', 'png', 'bmp')[index % 3]}"
         path.parent.mkdir(parents=True, exist_ok=True)
         coarse = generator.integers(0, 256, (9, 7, 3), dtype=np.uint8)
         Image.fromarray(coarse).resize((70, 90), Image.Resampling.BICUBIC).save(path)
-    (tmp_path / "photos" / "b" / "3.jpg").write_bytes((tmp_path / "photos" / "a" / "6.jpg").read_bytes()[:700])
     for name in ("notes.txt", "b/empty.jpg", "b/page.html"):
         (tmp_path / "photos" / name).write_text("" if "empty" in name else "no image")
     return tmp_path / "photos"
+
+
+def cut_short(photos: Path) -> None:
+    """Let one of the images end in its middle."""
+    (photos / "b" / "3.jpg").write_bytes((photos / "b" / "3.jpg").read_bytes()[:700])
 
 
 @pytest.fixture
@@ -68,8 +72,10 @@ def test_twenty_steps_make_the_held_out_loss_fall(name: str, nst: Door) -> None:
 
 
 def test_a_folder_is_read_to_any_depth_and_what_is_unreadable_is_passed_over(nst: Door, photos: Path) -> None:
+    cut_short(photos)
     result = nst(*SMALL, f"data.dir={photos}", "epochs=4", "data.batch=2")
-    assert result.status == 0, result.err
+    assert result.status == 1, result.err
+    assert "left out images that could not be used: 1; the exit status is 1" in result.out
     data = result.record["data"]
     assert (data["images"], data["not_images"]) == (8, 3)
     assert data["unreadable"] == 1  # the one that is cut short
@@ -255,20 +261,27 @@ def test_transparency_and_own_colors_are_kept(nst: Door, checkpoint: Path, tmp_p
 
 
 def test_a_folder_keeps_its_names(nst: Door, checkpoint: Path, photos: Path) -> None:
-    before = {path: path.read_bytes() for path in photos.rglob("*.*")}
+    cut_short(photos)
+    named = b"b/\xff.png".decode("utf-8", "surrogateescape")
+    Image.new("RGB", (40, 40)).save(photos / "b" / ("n" * 251 + ".png"))
+    Image.new("RGB", (40, 40)).save(photos / named)
+    Image.new("RGB", (40, 40)).save(photos / "results", "PNG")
+    os.mkfifo(photos / "pipe.png")
+    before = {path: path.read_bytes() for path in photos.rglob("*.*") if path.is_file()}
     result = nst(*STYLIZE, f"checkpoint={checkpoint}", f"content={photos}", "size=40")
-    assert result.status == 0, result.err
+    assert result.status == 1, result.err
+    assert "left out images that could not be used: 1; the exit status is 1" in result.out
     found = {path.relative_to(result.folder / "results").as_posix() for path in result.folder.glob("results/*/*")}
     assert found == {
         *("a/0.jpg", "a/2.bmp.png", "a/4.png", "a/6.jpg", "a/8.bmp.png"),
-        *("b/1.png", "b/5.bmp.png", "b/7.png"),
+        *("b/1.png", "b/5.bmp.png", "b/7.png", "b/" + "n" * 251 + ".png", named),
     }
     assert pixels(result.folder / "results" / "a" / "0.jpg").shape == (40, 31, 3)
     data: Mapping[str, Any] = result.record["data"]
-    assert (data["images"], data["painted"], data["not_images"]) == (9, 8, 3)
+    assert (data["images"], data["painted"], data["not_images"]) == (12, 11, 3)
     assert data["passed_over"] == ["results/b/3.jpg"]
     assert "passed over" in result.out
-    assert {path: path.read_bytes() for path in photos.rglob("*.*")} == before
+    assert {path: path.read_bytes() for path in photos.rglob("*.*") if path.is_file()} == before
 
     swept = nst("-m", *STYLIZE, f"checkpoint={checkpoint}", f"content={photos / 'a'},{photos / 'b'}", "size=20,30")
     assert swept.status == 0, swept.err
@@ -314,7 +327,7 @@ def test_an_image_too_small_to_paint_is_refused(nst: Door, checkpoint: Path, tmp
     assert "3×3 pixels is too small" in alone.err
     assert not alone.folder.exists()
     both = nst(*STYLIZE, f"checkpoint={checkpoint}", "content=many")
-    assert both.status == 0, both.err
+    assert both.status == 1, both.err
     assert both.record["data"]["passed_over"] == ["results/tiny.png"]
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import os
 from pathlib import Path
 
 import torch
@@ -103,8 +104,8 @@ def build(setting: Setting) -> Experiment:
 
 def _list_facts(data: Data, kept: list[Path]) -> dict[str, str]:
     """Where the training images are, and a hash of their names."""
-    names = "\n".join(path.name for path in kept)
-    return {"path": data.dir or "the bundled photographs", "sha256": hashlib.sha256(names.encode()).hexdigest()}
+    names = os.fsencode("\n".join(path.name for path in kept))
+    return {"path": data.dir or "the bundled photographs", "sha256": hashlib.sha256(names).hexdigest()}
 
 
 def _readable(paths: list[Path], side: int) -> tuple[Tensor, list[Path]]:
