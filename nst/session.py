@@ -7,6 +7,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from nst.patience import Patience
+
 T = TypeVar("T")
 
 
@@ -26,6 +28,10 @@ class Session:
         """Images of folders that the runs could not use."""
         self.unreachable: dict[str, str] = {}
         """Tracker → why its server was given up: the jobs that follow do not wait for it again."""
+        self.untracked: set[str] = set()
+        """Trackers that cannot even start: the jobs that follow go without them."""
+        self.patience = Patience()
+        """For trackers."""
         self._caches: dict[str, OrderedDict[Hashable, Any]] = {}
         self._seconds: dict[str, float] = {}
 

@@ -8,7 +8,7 @@ import pytest
 from tests.conftest import ROOT
 
 LEVELS = [
-    {"errors", "text"},
+    {"errors", "patience", "text"},
     {"devices", "files", "registry", "session"},
     {"choices", "metrics"},
     {"config"},

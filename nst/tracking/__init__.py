@@ -7,18 +7,21 @@ Trouble with a tracker never blocks or fails a run.
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from omegaconf import OmegaConf
 
 from nst.config import Tracking
-from nst.errors import one_line
+from nst.errors import InputError, one_line
+from nst.patience import Late, Worker
 from nst.registry import import_all
 from nst.session import Session
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,10 @@ class Tracker:
     @staticmethod
     def prepare() -> None:
         """Start what takes time, in the background."""
+
+    @staticmethod
+    def abandon() -> None:
+        """End what a tracker that hangs has left behind, such as a process of its own."""
 
     def log(self, step: int, metrics: Mapping[str, float], images: Mapping[str, Path] | None = None) -> None:
         """Log the metrics after `step` steps, and image files by caption, to be shown side by side."""
@@ -123,16 +130,38 @@ def prepare(options: Tracking) -> None:
 
 def start(options: Tracking, run: TrackedRun, session: Session) -> Tracker:
     """Begin to track a run; without a tracker if the options say so. Raises InputError for options of no use."""
-    choice = CHOICES[options.name if tracks(options) else "none"]
-    return Guard(choice.make(options, run, session))
+    tracked = tracks(options) and options.name not in session.untracked
+    return Guard(CHOICES[options.name].make, options, run, session) if tracked else Tracker(options, run, session)
 
 
 class Guard(Tracker):
-    """A tracker whose trouble is reported once; from then on the run goes on without it."""
+    """A tracker whose trouble is reported once; from then on the run goes on without it.
 
-    def __init__(self, guarded: Tracker) -> None:
-        self._guarded, self._broken = guarded, False
-        self._facts = guarded.facts()
+    It works in a thread, and what it does late is trouble, too: nobody else needs to know that it may hang.
+    """
+
+    def __init__(self, make: type[Tracker], options: Tracking, run: TrackedRun, session: Session) -> None:
+        self._session, self._name, self._abandon = session, options.name, make.abandon
+        self._worker = Worker(session.patience)
+        self._facts: dict[str, Any] | None = None
+        self._guarded, self._trouble = Tracker(options, run, session), False
+
+        def begin() -> tuple[Tracker, dict[str, Any] | None]:
+            tracker = make(options, run, session)
+            return tracker, tracker.facts()
+
+        try:
+            self._guarded, self._facts = self._begun(begin)
+        except InputError:
+            self._worker.end()
+            raise
+        except Exception as error:
+            self._end_all()
+            session.untracked.add(self._name)
+            self._give_up(error)
+        except BaseException:  # the user stops the run, which has not begun
+            self._end_all()
+            raise
 
     def log(self, step: int, metrics: Mapping[str, float], images: Mapping[str, Path] | None = None) -> None:
         self._try(lambda: self._guarded.log(step, metrics, images))
@@ -144,22 +173,57 @@ class Guard(Tracker):
         self._try(lambda: self._guarded.log_results(results, made_from))
 
     def finish(self, summary: Mapping[str, Any], failed: bool = False) -> None:
-        self._try(lambda: self._guarded.finish(summary, failed))
+        def close() -> None:
+            self._guarded.finish(summary, failed)
+
+        if not self._trouble:
+            self._try(close)
+            if self._trouble:
+                self._end_all()
+        else:  # what it has so far may be kept if it is closed
+            try:
+                self._worker.call(close, self._session.patience.rest)
+            except Exception:
+                self._end_all()
+        self._worker.end()
 
     def facts(self) -> dict[str, Any] | None:
         return self._facts
 
     def how_to_browse(self) -> list[str]:
-        return [] if self._broken else self._guarded.how_to_browse()
+        return [] if self._trouble else self._guarded.how_to_browse()
+
+    def _begun(self, begin: Callable[[], T]) -> T:
+        try:
+            return self._worker.call(begin)
+        except Late as late:
+            if self._name in self._session.unreachable:
+                raise
+            self._end_all()
+            self._session.unreachable[self._name] = str(late)
+            log.warning("the tracker gives %s; it goes on without its server", late)
+            return self._worker.call(begin)
 
     def _try(self, call: Callable[[], None]) -> None:
-        if self._broken:
+        if self._trouble:
             return
         try:
-            call()
+            self._worker.call(call)
         except Exception as error:
-            self._broken = True
-            log.warning("the tracker failed (%s); the run goes on without it", one_line(error))
+            if isinstance(error, Late):
+                self._session.unreachable.setdefault(self._name, str(error))
+                self._worker = Worker(self._session.patience)
+            self._give_up(error)
+
+    def _give_up(self, error: Exception) -> None:
+        self._trouble = True
+        log.warning("the tracker failed (%s); the run goes on without it", one_line(error))
+
+    def _end_all(self) -> None:
+        """Let nothing of the tracker hold up the end of the process."""
+        self._worker = Worker(self._session.patience)
+        with suppress(Exception):
+            self._worker.call(self._abandon)
 
 
 def from_record(section: Mapping[str, Any]) -> Tracking:

@@ -19,18 +19,20 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
+import psutil
+
 from nst.config import Tracking, key
 from nst.errors import InputError
 from nst.session import Session
 from nst.tracking import TrackedRun, Tracker, register
 
 log = logging.getLogger(__name__)
-INIT_TIMEOUT, FINISH_TIMEOUT = 20.0, 30.0
-"""Seconds to wait for W&B's server at the start and at the end of a run."""
-LINEAGE_TIMEOUT = 20.0
+PROBE_TIMEOUT = 4.0
+"""Seconds to wait for W&B's server to accept a connection."""
+INIT_TIMEOUT = 8.0
+"""Seconds to wait for it to accept a run."""
+LINEAGE_TIMEOUT = 4.0
 """Seconds to wait for it to note what a result was made from."""
-PROBE_TIMEOUT = 5.0
-"""Seconds to wait for its server to accept a connection."""
 
 
 class WandbMode(Enum):
@@ -57,42 +59,53 @@ class WandbTracker(Tracker):
     """One W&B run. A run that continues an online one is the same W&B run; otherwise its config names the first."""
 
     def __init__(self, options: Wandb, run: TrackedRun, session: Session) -> None:
-        import wandb
-
-        self._wandb = wandb
-        self._options, self._described = options, run
+        self._options, self._described, self._session = options, run, session
+        self._uploaded = True
         if not os.environ.get("WANDB_MODE"):  # wandb refuses an empty one
             os.environ.pop("WANDB_MODE", None)
         mode = os.environ.get("WANDB_MODE") or options.mode.value
         modes = [each.value for each in WandbMode]
         if mode not in modes:
             raise InputError(f"WANDB_MODE={mode}: must be one of {', '.join(modes)}; tracking=none leaves W&B out")
+        self._wandb = wandb = set_up()
         try:
-            # not wandb.login()'s own settings: it would ask the server who is logged in
-            url = wandb.setup(wandb.Settings(silent=True)).settings.base_url
             if mode == "auto":
                 # verify=False: no request, so an unreachable server does not delay the start
                 mode = "online" if wandb.login(prompt=False, verify=False) else "offline"
-            if mode == "online" and "wandb" not in session.unreachable and not accepts_connections(url):
-                _give_up(session, f"{url} does not answer")
-            if mode == "online" and "wandb" in session.unreachable:
-                mode = "offline"
-            try:
-                self._run = self._init(mode)
-            except (wandb.errors.CommError, wandb.errors.AuthenticationError, wandb.errors.UsageError) as error:
-                if mode == "offline":
-                    raise
-                _give_up(session, str(error).splitlines()[0])
-                self._run = self._init("offline")
-        except (wandb.errors.Error, ValueError) as error:
+            online = mode == "online" and "wandb" not in session.unreachable
+            self._run = self._init_online() if online else self._init("offline")
+        except (wandb.errors.UsageError, ValueError) as error:
             raise InputError(f"W&B refuses this run: {error}; see the keys tracking.*") from None
+
+    def _init_online(self) -> Any:
+        """A run that the server accepts, else one that is kept offline."""
+        # not wandb.login()'s own settings: it would ask the server who is logged in
+        url = self._wandb.setup().settings.base_url
+        why = f"{url} does not answer"
+        if accepts_connections(url):
+            try:
+                run = self._init("online")
+                if run.entity:
+                    return run
+                why = "its answer names no account"  # which in the end would break the service process
+            except Exception as error:  # of many kinds, and the service process may have ended
+                why = str(error).split("\n")[0] or type(error).__name__
+            self.abandon()  # what it has begun would wait for the server at the end
+            set_up()
+        run = self._init("offline")  # first, as it may raise what the user has to change
+        self._give_up(f"W&B could not be reached ({why}); the run is kept offline")
+        return run
+
+    def _give_up(self, why: str) -> None:
+        self._session.unreachable["wandb"] = why
+        log.warning(why)
 
     def _init(self, mode: str) -> Any:
         run, previous = self._described, self._described.previous
         same = previous if previous and mode == previous.get("mode") == "online" else {}
         return self._wandb.init(
             **({"id": same["id"], "resume": "allow"} if same else {}),
-            mode=mode,  # type: ignore[arg-type]
+            mode=mode,
             dir=(run.sweep or run.folder).resolve(),  # W&B's service process may have another working folder
             project=self._options.project,
             entity=self._options.entity,
@@ -106,8 +119,9 @@ class WandbTracker(Tracker):
                 silent=True,
                 console="off",
                 init_timeout=INIT_TIMEOUT,
-                finish_timeout=FINISH_TIMEOUT,
-                finish_timeout_raises=False,
+                # before the guard loses patience: what the service process has not written by then would be lost
+                finish_timeout=self._session.patience.allowed_after(INIT_TIMEOUT) - 1,
+                finish_timeout_raises=True,
             ),
         )
 
@@ -125,11 +139,19 @@ class WandbTracker(Tracker):
 
         def start() -> None:
             with suppress(Exception):
-                import wandb
-
-                wandb.setup(wandb.Settings(silent=True))
+                set_up()
 
         Thread(target=start).start()
+
+    @staticmethod
+    def abandon() -> None:
+        """Kill the service process, and forget it: at the end of this process W&B would wait for it."""
+        for process in service_processes():
+            with suppress(psutil.Error):
+                process.kill()
+                process.wait(1)
+        with suppress(Exception, SystemExit):  # W&B notices that the process has gone
+            sys.modules["wandb"].teardown()
 
     def log(self, step: int, metrics: Mapping[str, float], images: Mapping[str, Path] | None = None) -> None:
         data: dict[str, Any] = dict(metrics)
@@ -172,7 +194,11 @@ class WandbTracker(Tracker):
 
     def finish(self, summary: Mapping[str, Any], failed: bool = False) -> None:
         self._run.summary.update(dict(summary))
-        self._run.finish(exit_code=int(failed))
+        try:
+            self._run.finish(exit_code=int(failed))
+        except TimeoutError:
+            self._uploaded = False
+            self._give_up("W&B has not taken all of the run in time; the rest is kept offline")
 
     def facts(self) -> dict[str, Any] | None:
         facts = {"id": self._run.id, "group": self._run.group, "folder": str(self._folder)}
@@ -183,16 +209,43 @@ class WandbTracker(Tracker):
         return Path(self._run.dir).parent
 
     def how_to_browse(self) -> list[str]:
-        if not self._run.offline:
-            return [f"W&B      {self._run.url}"]
         wandb = "wandb" if shutil.which("wandb") else os.path.relpath(Path(sys.executable).with_name("wandb"))
         folder = shlex.quote(os.path.relpath(self._folder))
+        if not self._run.offline:
+            rest = "" if self._uploaded else f"   (not all of it; upload: {wandb} sync {folder})"
+            return [f"W&B      {self._run.url}{rest}"]
         return [f"W&B      {wandb} leet {folder}   (offline; upload: {wandb} sync {folder})"]
 
 
 def _named(*parts: str) -> str:
     """A name for an artifact, which has only these characters."""
     return re.sub(r"[^\w.-]", "_", "-".join(parts))
+
+
+def set_up() -> Any:
+    """Import W&B, and start its service process if there is none that works. Returns the module."""
+    # reports of W&B's own errors wait for its server at the end of the process
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+    import wandb
+
+    wandb.setup(wandb.Settings(silent=True))
+    processes = service_processes()
+    if processes and not any(works(each) for each in processes):
+        WandbTracker.abandon()
+        wandb.setup(wandb.Settings(silent=True))
+    return wandb
+
+
+def service_processes() -> list[psutil.Process]:
+    """W&B's service processes that this process has started, whatever has become of them."""
+    return [each for each in psutil.Process().children() if each.name().startswith("wandb-core")]
+
+
+def works(process: psutil.Process) -> bool:
+    """Whether a process may answer: it is neither dead nor stopped."""
+    with suppress(psutil.Error):
+        return process.status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD, psutil.STATUS_STOPPED)
+    return False
 
 
 def accepts_connections(url: str) -> bool:
@@ -206,8 +259,3 @@ def accepts_connections(url: str) -> bool:
     except OSError:
         return False
     return True
-
-
-def _give_up(session: Session, why: str) -> None:
-    session.unreachable["wandb"] = why
-    log.warning("W&B could not be reached (%s); the run is kept offline", why)
