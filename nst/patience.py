@@ -11,6 +11,8 @@ T = TypeVar("T")
 
 PATIENCE = 30.0
 """Seconds that a process waits in all for calls that take longer than ALLOWANCE."""
+REGAINED = 10.0
+"""Seconds of it that a process regains with each run that is tracked without trouble."""
 ALLOWANCE = 5.0
 """Seconds that a call may take each time. So much is kept back for what remains to be done when PATIENCE is used up."""
 
@@ -38,6 +40,10 @@ class Patience:
     def rest(self) -> float:
         """Seconds for a last call after one that was late."""
         return min(self.left, ALLOWANCE)
+
+    def regain(self) -> None:
+        """Be as patient as a working server deserves, which takes some seconds for each run of a sweep."""
+        self.left = min(self.left + REGAINED, PATIENCE)
 
     def spend(self, seconds: float) -> None:
         """Take off what a call took."""

@@ -75,7 +75,7 @@ def test_few_know_pillow_and_one_knows_wandb() -> None:
         for library in ("PIL", "wandb", "lightning_fabric")
     }
     assert {top(ROOT / "nst" / path) for path in users["PIL"]} == {"images", "report", "slim"}
-    assert users["wandb"] == {"tracking/wandb.py"}
+    assert users["wandb"] == {"tracking/wandb_service.py"}
     assert {top(ROOT / "nst" / path) for path in users["lightning_fabric"]} == {"engine", "modes", "runner", "slim"}
 
 

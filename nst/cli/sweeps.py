@@ -169,7 +169,7 @@ def _track(sweep: "Sweep", sheet: Path, session: Session) -> None:
     columns, rows = build(sweep, pictures=True)
     plain = [[str(cell) if isinstance(cell, Spread) else cell for cell in row] for row in rows]
     tracker.log_report(sheet, columns, plain)
-    tracker.log_results([sheet], {})
+    tracker.log_results([sheet])
     tracker.finish({"runs": len(sweep.runs), "finished": sum(run.status == "finished" for run in sweep.runs)})
     for line in tracker.how_to_browse():
         say(line)

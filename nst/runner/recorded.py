@@ -81,7 +81,7 @@ class RecordedRun:
             try:
                 record.close(status)
             finally:
-                tracker.log_results(record.results, self._made_from)
+                tracker.log_results(record.results)
                 cost = metrics.cost(request.config.optimized_metric, summary)
                 searched = {} if cost is None else {"optimized_metric": cost}
                 tracker.finish(summary | searched, failed=status != "finished")
@@ -135,6 +135,7 @@ class RecordedRun:
             request.mode.name,
             facts["config"] | facts["decided"],
             tags=[request.mode.name, *self.experiment.weights],
+            made_from=self._made_from,
             sweep=request.labels.sweep,
             previous=previous,
         )

@@ -8,7 +8,7 @@ Trouble with a tracker never blocks or fails a run.
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -35,6 +35,8 @@ class TrackedRun:
     """The mode; "report" for the report of a sweep."""
     config: Mapping[str, Any]
     tags: Sequence[str] = ()
+    made_from: Mapping[str, Sequence[Mapping[str, str]]] = field(default_factory=dict)
+    """Role or network → {"path", "sha256"} of each of its files."""
     sweep: Path | None = None
     """The sweep's folder, for one of its jobs."""
     previous: Mapping[str, Any] | None = None
@@ -74,11 +76,8 @@ class Tracker:
     def log_report(self, sheet: Path, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """Log a sweep's contact sheet and table; a Path in the table is an image file."""
 
-    def log_results(self, results: Sequence[Path], made_from: Mapping[str, Sequence[Mapping[str, str]]]) -> None:
-        """Log the files that a run, or a report, ends with.
-
-        made_from: role or network → {"path", "sha256"} of each of its files.
-        """
+    def log_results(self, results: Sequence[Path]) -> None:
+        """Log the files that a run, or a report, ends with."""
 
     def finish(self, summary: Mapping[str, Any], failed: bool = False) -> None:
         """Log the final metrics and close."""
@@ -169,8 +168,8 @@ class Guard(Tracker):
     def log_report(self, sheet: Path, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         self._try(lambda: self._guarded.log_report(sheet, columns, rows))
 
-    def log_results(self, results: Sequence[Path], made_from: Mapping[str, Sequence[Mapping[str, str]]]) -> None:
-        self._try(lambda: self._guarded.log_results(results, made_from))
+    def log_results(self, results: Sequence[Path]) -> None:
+        self._try(lambda: self._guarded.log_results(results))
 
     def finish(self, summary: Mapping[str, Any], failed: bool = False) -> None:
         def close() -> None:
@@ -180,6 +179,8 @@ class Guard(Tracker):
             self._try(close)
             if self._trouble:
                 self._end_all()
+            elif self._name not in self._session.unreachable:
+                self._session.patience.regain()
         else:  # what it has so far may be kept if it is closed
             try:
                 self._worker.call(close, self._session.patience.rest)

@@ -1,4 +1,4 @@
-"""Weights & Biases: the only module that imports it. Trouble with it never blocks or fails a run."""
+"""Weights & Biases: online, or kept in the run's folder. Trouble with its server costs some seconds once."""
 
 import json
 import logging
@@ -19,19 +19,17 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
-import psutil
-
 from nst.config import Tracking, key
 from nst.errors import InputError
 from nst.session import Session
-from nst.tracking import TrackedRun, Tracker, register
+from nst.tracking import TrackedRun, Tracker, register, wandb_service
 
 log = logging.getLogger(__name__)
 PROBE_TIMEOUT = 4.0
 """Seconds to wait for W&B's server to accept a connection."""
-INIT_TIMEOUT = 8.0
+INIT_TIMEOUT = 7.0
 """Seconds to wait for it to accept a run."""
-LINEAGE_TIMEOUT = 4.0
+LINEAGE_TIMEOUT = 6.0
 """Seconds to wait for it to note what a result was made from."""
 
 
@@ -67,7 +65,7 @@ class WandbTracker(Tracker):
         modes = [each.value for each in WandbMode]
         if mode not in modes:
             raise InputError(f"WANDB_MODE={mode}: must be one of {', '.join(modes)}; tracking=none leaves W&B out")
-        self._wandb = wandb = set_up()
+        self._wandb = wandb = wandb_service.set_up()
         try:
             if mode == "auto":
                 # verify=False: no request, so an unreachable server does not delay the start
@@ -76,6 +74,11 @@ class WandbTracker(Tracker):
             self._run = self._init_online() if online else self._init("offline")
         except (wandb.errors.UsageError, ValueError) as error:
             raise InputError(f"W&B refuses this run: {error}; see the keys tracking.*") from None
+        self._lineage: Thread | None = None
+        if options.artifacts and not self._run.offline:
+            # while the run goes on, as W&B waits for its server at each file
+            self._lineage = Thread(target=self._use_inputs, daemon=True)
+            self._lineage.start()
 
     def _init_online(self) -> Any:
         """A run that the server accepts, else one that is kept offline."""
@@ -91,7 +94,7 @@ class WandbTracker(Tracker):
             except Exception as error:  # of many kinds, and the service process may have ended
                 why = str(error).split("\n")[0] or type(error).__name__
             self.abandon()  # what it has begun would wait for the server at the end
-            set_up()
+            wandb_service.set_up()
         run = self._init("offline")  # first, as it may raise what the user has to change
         self._give_up(f"W&B could not be reached ({why}); the run is kept offline")
         return run
@@ -120,7 +123,7 @@ class WandbTracker(Tracker):
                 console="off",
                 init_timeout=INIT_TIMEOUT,
                 # before the guard loses patience: what the service process has not written by then would be lost
-                finish_timeout=self._session.patience.allowed_after(INIT_TIMEOUT) - 1,
+                finish_timeout=self._session.patience.allowed_after(INIT_TIMEOUT + LINEAGE_TIMEOUT) - 1,
                 finish_timeout_raises=True,
             ),
         )
@@ -139,19 +142,14 @@ class WandbTracker(Tracker):
 
         def start() -> None:
             with suppress(Exception):
-                set_up()
+                wandb_service.set_up()
 
         Thread(target=start).start()
 
     @staticmethod
     def abandon() -> None:
-        """Kill the service process, and forget it: at the end of this process W&B would wait for it."""
-        for process in service_processes():
-            with suppress(psutil.Error):
-                process.kill()
-                process.wait(1)
-        with suppress(Exception, SystemExit):  # W&B notices that the process has gone
-            sys.modules["wandb"].teardown()
+        """Kill W&B's service process."""
+        wandb_service.kill()
 
     def log(self, step: int, metrics: Mapping[str, float], images: Mapping[str, Path] | None = None) -> None:
         data: dict[str, Any] = dict(metrics)
@@ -166,30 +164,29 @@ class WandbTracker(Tracker):
             table.add_data(*(self._wandb.Image(str(cell)) if isinstance(cell, Path) else cell for cell in row))
         self._run.log({"sheet": self._wandb.Image(str(sheet)), "runs": table})
 
-    def log_results(self, results: Sequence[Path], made_from: Mapping[str, Sequence[Mapping[str, str]]]) -> None:
+    def log_results(self, results: Sequence[Path]) -> None:
         """Each result as an artifact of this run. What it was made from is in its metadata; online, as its lineage."""
         if not self._options.artifacts:
             return
-        if not self._run.offline:
-            # W&B waits for its server here, for as long as that takes; a daemon ends with the process
-            lineage = Thread(target=self._use, args=(made_from,), daemon=True)
-            lineage.start()
-            lineage.join(LINEAGE_TIMEOUT)
-            if lineage.is_alive():
-                log.warning("W&B does not answer; the run is there without what it was made from")
-        metadata = {role: [dict(facts) for facts in files] for role, files in made_from.items()}
+        if self._lineage:
+            self._lineage.join(LINEAGE_TIMEOUT)
+            if self._lineage.is_alive():  # then an artifact would wait, too
+                log.warning("W&B does not answer; the run is there without its results and what they were made from")
+                return
+        metadata = {role: [dict(facts) for facts in files] for role, files in self._described.made_from.items()}
         for path in results:
             made = self._wandb.Artifact(_named(path.stem, self._run.id), type=path.stem, metadata=metadata)
             made.add_file(str(path), policy="immutable")
             self._run.log_artifact(made)
 
-    def _use(self, made_from: Mapping[str, Sequence[Mapping[str, str]]]) -> None:
-        for role, files in made_from.items():
-            for facts in files:
-                used = self._wandb.Artifact(_named(role, facts["sha256"][:12]), type=role, metadata=dict(facts))
-                with used.new_file("facts.json") as file:  # not the file itself: weights are large, photographs private
-                    json.dump({"sha256": facts["sha256"]}, file)
-                with suppress(Exception):  # a lineage that has a gap, or none
+    def _use_inputs(self) -> None:
+        with suppress(Exception):  # a lineage that has gaps, or none
+            for role, files in self._described.made_from.items():
+                for facts in files:
+                    used = self._wandb.Artifact(_named(role, facts["sha256"][:12]), type=role, metadata=dict(facts))
+                    # not the file itself: weights are large, photographs private
+                    with used.new_file("facts.json") as file:
+                        json.dump({"sha256": facts["sha256"]}, file)
                     self._run.use_artifact(used)
 
     def finish(self, summary: Mapping[str, Any], failed: bool = False) -> None:
@@ -220,32 +217,6 @@ class WandbTracker(Tracker):
 def _named(*parts: str) -> str:
     """A name for an artifact, which has only these characters."""
     return re.sub(r"[^\w.-]", "_", "-".join(parts))
-
-
-def set_up() -> Any:
-    """Import W&B, and start its service process if there is none that works. Returns the module."""
-    # reports of W&B's own errors wait for its server at the end of the process
-    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
-    import wandb
-
-    wandb.setup(wandb.Settings(silent=True))
-    processes = service_processes()
-    if processes and not any(works(each) for each in processes):
-        WandbTracker.abandon()
-        wandb.setup(wandb.Settings(silent=True))
-    return wandb
-
-
-def service_processes() -> list[psutil.Process]:
-    """W&B's service processes that this process has started, whatever has become of them."""
-    return [each for each in psutil.Process().children() if each.name().startswith("wandb-core")]
-
-
-def works(process: psutil.Process) -> bool:
-    """Whether a process may answer: it is neither dead nor stopped."""
-    with suppress(psutil.Error):
-        return process.status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD, psutil.STATUS_STOPPED)
-    return False
 
 
 def accepts_connections(url: str) -> bool:

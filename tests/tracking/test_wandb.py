@@ -142,7 +142,7 @@ def test_an_online_run_that_goes_on_is_the_same_run_there(tmp_path: Path, monkey
 
     def init(**arguments: Any) -> object:
         asked.append(arguments)
-        return object()
+        return SimpleNamespace(offline=True, entity="me")
 
     monkeypatch.delenv("WANDB_MODE")
     monkeypatch.setattr(wandb, "init", init)
@@ -214,12 +214,14 @@ def test_online_an_artifact_has_a_lineage(tmp_path: Path, monkeypatch: pytest.Mo
 
     used: list[wandb.Artifact] = []
     logged: list[wandb.Artifact] = []
-    run = SimpleNamespace(offline=False, id="abc", use_artifact=used.append, log_artifact=logged.append)
+    run = SimpleNamespace(offline=False, entity="me", id="abc", use_artifact=used.append, log_artifact=logged.append)
     monkeypatch.delenv("WANDB_MODE")
     monkeypatch.setattr(wandb, "init", lambda **_: run)
     (tmp_path / "generator.safetensors").write_bytes(b"weights")
     facts = {"path": "a b/ü.png", "sha256": "0123456789abcdef"}
-    tracker(tmp_path, "online").log_results([tmp_path / "generator.safetensors"], {"style": [facts], "vgg19": [facts]})
+    made_from = {"style": [facts], "vgg19": [facts]}
+    described = TrackedRun(tmp_path, "a run", "train", {}, made_from=made_from)
+    WandbTracker(Wandb(mode=WandbMode.online), described, Session()).log_results([tmp_path / "generator.safetensors"])
     assert [(each.type, each.name) for each in used] == [
         ("style", "style-0123456789ab"),
         ("vgg19", "vgg19-0123456789ab"),
