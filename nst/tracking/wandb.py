@@ -58,7 +58,7 @@ class WandbTracker(Tracker):
 
     def __init__(self, options: Wandb, run: TrackedRun, session: Session) -> None:
         self._options, self._described, self._session = options, run, session
-        self._uploaded = True
+        self._uploaded, self._silent = True, False
         if not os.environ.get("WANDB_MODE"):  # wandb refuses an empty one
             os.environ.pop("WANDB_MODE", None)
         mode = os.environ.get("WANDB_MODE") or options.mode.value
@@ -170,7 +170,8 @@ class WandbTracker(Tracker):
             return
         if self._lineage:
             self._lineage.join(LINEAGE_TIMEOUT)
-            if self._lineage.is_alive():  # then an artifact would wait, too
+            self._silent = self._lineage.is_alive()
+            if self._silent:  # an artifact would wait, too
                 log.warning("W&B does not answer; the run is there without its results and what they were made from")
                 return
         metadata = {role: [dict(facts) for facts in files] for role, files in self._described.made_from.items()}
@@ -180,9 +181,11 @@ class WandbTracker(Tracker):
             self._run.log_artifact(made)
 
     def _use_inputs(self) -> None:
-        with suppress(Exception):  # a lineage that has gaps, or none
-            for role, files in self._described.made_from.items():
-                for facts in files:
+        for role, files in self._described.made_from.items():
+            for facts in files:
+                if self._silent:  # the process may be about to end, and removes W&B's temporary files
+                    return
+                with suppress(Exception):  # a lineage that has a gap, or none
                     used = self._wandb.Artifact(_named(role, facts["sha256"][:12]), type=role, metadata=dict(facts))
                     # not the file itself: weights are large, photographs private
                     with used.new_file("facts.json") as file:
