@@ -175,7 +175,9 @@ class Guard(Tracker):
         def close() -> None:
             self._guarded.finish(summary, failed)
 
-        if not self._trouble:
+        if self._name in self._session.untracked:  # it has not started
+            pass
+        elif not self._trouble:
             self._try(close)
             if self._trouble:
                 self._end_all()
