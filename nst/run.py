@@ -21,9 +21,10 @@ from nst.cli import arguments, expand, foreign, help, once, previous, spelling, 
 from nst.cli.arguments import Labels
 from nst.cli.messages import complain, refuse_unknown
 from nst.cli.previous import PreviousRun
-from nst.engine.signals import SIGNALS, end_worker, stop_workers
+from nst.engine.signals import SIGNALS
 from nst.errors import DIVERGED, FAILED, REFUSED, STOPPED, Diverged, InputError, Stopped, one_line
 from nst.files import as_path, refuse_no_folder, write_whole
+from nst.record.files import STOP
 from nst.session import Session
 from nst.text import open_streams, say
 
@@ -103,6 +104,8 @@ def run_job(composed: DictConfig, here: Session) -> float | None:
         swept = [modes.get(name) for name in arguments.swept_modes(hydra_config, modes.all_modes())]
         modes.refuse_unused(modes.get(composed.mode), arguments.typed_keys(), swept)
         config = schema.checked(composed, labels.overridden)
+        if labels.sweep and (labels.sweep / STOP).exists():
+            raise Stopped
         if labels.sweep and (reason := sweeps.why_left_out(labels.sweep, config.sweep.minutes, config.sweep.fail_fast)):
             _leave_out(reason, labels, folder)
             return None
@@ -114,9 +117,8 @@ def run_job(composed: DictConfig, here: Session) -> float | None:
     except (InputError, Diverged, OmegaConfBaseException) as error:
         _refuse(error, labels, folder, here)
         return None
-    except KeyboardInterrupt as stop:
+    except KeyboardInterrupt:
         arguments.remove_empty(folder)
-        end_worker(stop)
         raise
     except Exception as error:
         _fail(error, labels, folder)
@@ -190,7 +192,8 @@ def _fail(error: Exception, labels: Labels, folder: Path) -> None:
 
 
 def _stop(number: int, frame: object) -> None:
-    stop_workers(number)
+    for sweep in session.current().sweeps:
+        sweeps.stop_jobs(sweep)
     raise Stopped(number)
 
 

@@ -18,7 +18,7 @@ from nst.cli.expand import BASIC_SWEEPER, expand
 from nst.cli.messages import complain
 from nst.errors import FAILED, REFUSED, InputError, one_line
 from nst.files import encode_json, locked, refuse_links, write_whole
-from nst.record.files import NOTE, UNREADABLE, read_record
+from nst.record.files import NOTE, STOP, UNREADABLE, read_record
 from nst.session import Session
 from nst.text import duration, say
 
@@ -29,6 +29,10 @@ log = logging.getLogger(__name__)
 
 BEGAN = "NST_SWEEP_BEGAN"
 """Environment variable: when this sweep was started, in seconds since the epoch. Launchers pass it on to the jobs."""
+
+
+SAVING = 60.0
+"""Most seconds to wait for jobs that save."""
 
 
 class Begin(Callback):
@@ -45,6 +49,7 @@ class Begin(Callback):
             refuse_links(folder)
             folder.mkdir(parents=True, exist_ok=True)
             here.locks.enter_context(locked(folder))
+            (folder / STOP).unlink(missing_ok=True)
             if not (folder / NOTE).exists():
                 write_whole(folder / NOTE, encode_json({"command": os.environ[COMMAND]}).encode() + b"\n")
         except InputError as error:
@@ -93,12 +98,26 @@ def all_refused(folder: Path) -> bool:
     return bool(records) and all(record.get("status") == "refused" and "config" not in record for record in records)
 
 
+def stop_jobs(folder: Path) -> None:
+    """Let the jobs in other processes save and stop, and wait for them: joblib would kill them at once."""
+    (folder / STOP).touch()
+    until = time.monotonic() + SAVING
+    while time.monotonic() < until and any(map(_is_at_work, folder.glob("*/record.json"))):
+        time.sleep(0.1)
+
+
+def _is_at_work(record: Path) -> bool:
+    began = float(os.environ.get(BEGAN, "0"))
+    return record.stat().st_mtime >= began and read_record(record.parent).get("status") == "running"
+
+
 def conclude(folder: Path, session: Session) -> int:
     """Report on a sweep that has ended, and return its exit status.
 
     A sweep whose jobs were all refused leaves nothing.
     """
     session.locks.close()
+    (folder / STOP).unlink(missing_ok=True)
     if session.foreseen:
         known = [seconds for seconds in session.foreseen if seconds is not None]
         say(f"{len(session.foreseen)} jobs   {duration(sum(known) if known else None)} in all, one after the other")

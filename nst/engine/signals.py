@@ -1,30 +1,29 @@
 """SIGINT and SIGTERM: the first asks a run to save and stop, the second ends it at once."""
 
-import multiprocessing
-import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from pathlib import Path
 
-from nst.errors import STOPPED, Stopped
+from nst.errors import Stopped
 
-JOBLIB_WORKER = "popen_loky"
-"""In the command line of such a process."""
-SAVING = 60.0
-"""Most seconds to wait for workers that save."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopRequest:
-    """Whether the user asked to stop, and with which signal."""
+    """Whether the user asked to stop, and with which signal.
 
-    def __init__(self) -> None:
+    mark: a file that means the same, for a sweep's job in another process than the one that got the signal.
+    """
+
+    def __init__(self, mark: Path | None = None) -> None:
         self.received: list[int] = []
+        self._mark = mark
 
     @property
     def requested(self) -> bool:
-        return bool(self.received)
+        return bool(self.received) or bool(self._mark and self._mark.exists())
 
     def raise_if_requested(self) -> None:
         """Raises Stopped."""
@@ -55,27 +54,6 @@ class StopRequest:
         finally:
             for number, handler in handlers.items():
                 signal.signal(number, handler)
-
-
-def stop_workers(number: int) -> None:
-    """Pass a signal on to the workers of joblib's launcher, and wait until they have saved what they have.
-
-    joblib itself would kill them at once.
-    """
-    import psutil  # only now: hardly a command needs it
-
-    with suppress(psutil.Error):
-        children = psutil.Process().children(recursive=True)
-        workers = [child for child in children if any(JOBLIB_WORKER in word for word in child.cmdline())]
-        for worker in workers:
-            worker.send_signal(number)
-        psutil.wait_procs(workers, timeout=SAVING)
-
-
-def end_worker(stop: KeyboardInterrupt) -> None:
-    """End the process if it is a worker of joblib's launcher, which would go on with the sweep's next job."""
-    if multiprocessing.current_process().name.startswith("LokyProcess"):
-        os._exit(STOPPED + (stop.number if isinstance(stop, Stopped) else signal.SIGINT))
 
 
 def ignore_signals() -> None:

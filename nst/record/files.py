@@ -11,6 +11,8 @@ CHECKPOINT = "checkpoint.ckpt"
 """In the folder of a run that takes steps."""
 NOTE = "sweep.json"
 """In a sweep's folder: the command that started it."""
+STOP = ".stop"
+"""In a sweep's folder: its jobs are to save and stop."""
 VERSION = 1
 """Of the form of records and checkpoints. A later one is refused."""
 UNREADABLE = "unreadable"

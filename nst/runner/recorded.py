@@ -20,6 +20,7 @@ from nst.errors import FAILED, Diverged, InputError, one_line
 from nst.images.files import load
 from nst.memory.system import explaining_out_of_memory, free_bytes, keep_freed_memory
 from nst.modes.parts import Experiment
+from nst.record.files import STOP
 from nst.record.record import Record
 from nst.runner.facts import first_facts
 from nst.runner.output import output_of
@@ -41,7 +42,8 @@ class RecordedRun:
         self.request, self.experiment = request, experiment
         self.fabric, self.session, self.start = fabric, session, start
         self.record = Record(request.folder, first_facts(request, experiment, start.held, fabric.device))
-        self.stop = StopRequest()
+        sweep = request.labels.sweep
+        self.stop = StopRequest(sweep / STOP if sweep else None)
         self.figures: dict[str, float] = {}
         self._say_before()
 
