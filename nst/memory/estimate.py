@@ -16,6 +16,10 @@ IMAGES = 12
 """Image-sized tensors in a step besides the optimizer's history: the image, gradients, a direction, …"""
 BYTES_PER_PIXEL = 3 * 4
 """RGB in float32."""
+READING = 3 * BYTES_PER_PIXEL
+"""Bytes per pixel to read an image: its numbers, and copies on the way. Measured at 8000 px a side: 2.5 GB in all."""
+TARGET_PIXELS = 1024 * 1024
+"""Of a strip where no gradient is needed."""
 LEAST_ROWS = 64
 """Own rows of the smallest strip that is planned. In smaller ones most of the work is on the extra rows."""
 
@@ -34,6 +38,10 @@ class StepMemory:
     def keeping(self, layers: Iterable[str], copies: float) -> "StepMemory":
         """With `copies` of the layers' features of the whole image, although it is processed in strips."""
         return replace(self, image=self.image + copies * sum(self.features[layer] for layer in layers))
+
+    def encoding(self, pixels: int) -> float:
+        """Bytes to read an image of so many pixels and to encode it as a target, in strips of TARGET_PIXELS."""
+        return READING * pixels + self.strip / PEAK_FACTOR * min(pixels, TARGET_PIXELS)
 
     def total(self, height: int, width: int, strips: tuple[Strip, ...]) -> float:
         """Bytes of a step on an image of height × width pixels that is processed in `strips`."""
@@ -75,7 +83,7 @@ class Plan:
     strips: int
     """Number of strips."""
     bytes: float
-    """Estimated memory of a step."""
+    """Estimated memory of a step; or of encoding a large style before, if that takes more."""
 
 
 def fewest_strips(

@@ -19,7 +19,7 @@ from nst.losses.content import ContentLoss
 from nst.losses.guide import guides_at
 from nst.losses.style import StyleLoss, Sums
 from nst.losses.targets import Targets, content_targets, mixed_targets, style_sums
-from nst.memory.estimate import LEAST_ROWS, StepMemory, step_memory
+from nst.memory.estimate import LEAST_ROWS, TARGET_PIXELS, StepMemory, step_memory
 from nst.memory.strips import Strip, cut
 from nst.modes.regions import Region
 from nst.session import Session
@@ -33,8 +33,6 @@ CALIBRATION_SIDE = 256
 photographs edges are denser and means larger: at 128 px by up to 70 %. slim needs none: it is to scale."""
 MEANS: dict["Network", Mapping[str, float]] = {}
 """Mean activations that this process has measured already: its sessions often use the same network."""
-TARGET_PIXELS = 1024 * 1024
-"""Of a strip where no gradient is needed."""
 
 
 @dataclass(frozen=True)

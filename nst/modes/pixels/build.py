@@ -1,6 +1,7 @@
 """Builds the work of mode=transfer, reconstruct and texture."""
 
 import gc
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -221,15 +222,18 @@ def _plan(setting: Setting, method: Method, scene: Scene) -> Plan:
     Raises InputError for an image that does not fit in any strips.
     """
     height, width = scene.size
-    styles = sum(style.shape[2] * style.shape[3] for style in scene.images.get("style", [])) / (height * width)
+    sizes = [style.shape[2] * style.shape[3] for style in scene.images.get("style", [])]
+    styles = sum(sizes) / (height * width)
     fields = method.backbone.receptive_fields
     memory = Shared(setting.session).step_memory(method.network, optimizer_of(setting.config)[1])
     loss = method.losses.style
     goals = 1 if loss.additive else sum(len(region.styles) for region in scene.regions)
     regions = sum(mask is not None for mask in scene.masks)  # each keeps its weighted features for the gradient
     memory = memory.keeping(method.style_layers, loss.copies * (goals + styles) + regions)
+    encoding = memory.encoding(max(sizes, default=0))
     if setting.config.strip:
-        return plan_strips(memory, fields, height, width, setting.config.strip)
+        found = plan_strips(memory, fields, height, width, setting.config.strip)
+        return replace(found, bytes=max(found.bytes, encoding))
     found = fewest_strips(memory, fields, height, width, available := free_bytes(setting.device))
     if found.strips > 1:
         gc.collect()  # what a job before this one left
@@ -243,4 +247,4 @@ def _plan(setting: Setting, method: Method, scene: Scene) -> Plan:
             f"size: {width}×{height} pixels take {gigabytes(least)} even in strips, and {gigabytes(available)} "
             f"are free; take size={fits}"
         )
-    return found
+    return replace(found, bytes=max(found.bytes, encoding))

@@ -128,8 +128,15 @@ class Train(Task):
         if self.step in self._due:
             metrics, self._first_metrics = self._first_metrics or self._checked_metrics(), None
         for step in range(self.step, self.step + steps):
-            self._take_step(step, next(self._batches))
+            self._take_step(step, self._next_batch())
         return metrics
+
+    def _next_batch(self) -> Iterable[Tensor]:
+        try:
+            return next(self._batches)
+        except InputError as error:  # from another process it comes with that one's traceback
+            last = str(error).splitlines()[-1]
+            raise InputError(last.removeprefix(f"{InputError.__module__}.InputError: ")) from None
 
     def _take_step(self, step: int, batch: Iterable[Tensor]) -> None:
         crops, unreadable = (each.to(self.device, non_blocking=True) for each in batch)
