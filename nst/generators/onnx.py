@@ -113,7 +113,9 @@ def _try(paint: Callable[[Tensor], Tensor], path: Path) -> None:
 def _make_paint(model: bytes) -> Callable[[Tensor], Tensor]:
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(model, providers=onnxruntime.get_available_providers())
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # what is wrong with a model is raised, too
+    session = onnxruntime.InferenceSession(model, options, providers=onnxruntime.get_available_providers())
 
     def paint(image: Tensor) -> Tensor:
         (painted,) = session.run(None, {"image": np.ascontiguousarray(image.numpy())})

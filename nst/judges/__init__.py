@@ -134,10 +134,23 @@ def _mean(values: Sequence[float], places: Sequence[Place]) -> float:
 def _target(name: str, maps: Sequence[Tensor], place: Place) -> Any:
     """A distance's target of the features (1, C, H, W) of a place's styles; mixed by their shares, if it can be."""
     loss = DISTANCES.get(name, W2)
+    if not loss.additive and len(maps) > 1 and all(look.mask is None for look in place.looks):
+        maps = _in_shares(maps, [look.share for look in place.looks])
     sums = [_sums(name, each, look.mask) for each, look in zip(maps, place.looks, strict=True)]
     if loss.additive:
         sums = [loss.counting(each, look.share) for each, look in zip(sums, place.looks, strict=True)]
     return loss.target(loss.statistic(loss.combine(sums)))
+
+
+def _in_shares(maps: Sequence[Tensor], shares: Sequence[float]) -> list[Tensor]:
+    """Of each map (1, C, H, W) evenly spaced positions, (1, C, 1, N); together SORTED or fewer, in those shares."""
+    most = min(SORTED, *(each.shape[2] * each.shape[3] / share for each, share in zip(maps, shares, strict=True)))
+    chosen = []
+    for each, share in zip(maps, shares, strict=True):
+        flat = each.flatten(2)
+        places = torch.linspace(0, flat.shape[2] - 1, max(1, round(most * share)), device=flat.device).long()
+        chosen.append(flat[:, :, None, places])
+    return chosen
 
 
 def _distance(name: str, features: Tensor, mask: Tensor | None, target: Any) -> float:

@@ -87,6 +87,9 @@ def test_each_place_is_compared_with_its_own_styles() -> None:
     shares = torch.cat([red[..., :12], blue[..., :4]], dim=3)
     assert pixel_figures(shares, mixed)["color"] == pytest.approx(0, abs=1e-2)
     assert pixel_figures(picture, mixed)["color"] > 0.1
+    judge = Judge(lambda image: {"a": image}, Layers(("a",), "a"), mixed)
+    assert judge.figures(shares)["sliced"] == pytest.approx(0, abs=1e-3)
+    assert judge.figures(picture)["sliced"] > 0.1
 
 
 NEEDED = {
