@@ -120,7 +120,7 @@ def _other(value: Any, draw: Random, values: Sequence[Any]) -> Any:
             [value.double(), value.half(), value.flatten(), value[None], value * float("nan"), value.to("meta")]
         )
     if isinstance(value, int | float) and not isinstance(value, bool) and draw.random() < 0.4:
-        return draw.choice([-value, str(value), value + 1, float(value) + 0.5, [value]])
+        return draw.choice([-value, str(value), value + 1, 0.5, [value]])
     return copy.deepcopy(draw.choice(values))
 
 
