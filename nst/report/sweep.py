@@ -237,6 +237,10 @@ def read(folder: Path) -> Sweep:
     paths = paths or list(folder.glob("*/*/record.json"))  # outputs/, whose folders are days
     if not paths:
         raise InputError(f"{folder} holds no run: expected the folder of a run or of a sweep, with its record.json")
-    # jobs are numbered: 10 comes after 9
-    paths.sort(key=lambda path: (len(path.parent.name) if path.parent.name.isdigit() else 0, path.parent.name))
-    return Sweep(folder, [read_run(path.parent) for path in paths])
+    return Sweep(folder, [read_run(path.parent) for path in sorted(paths, key=_place)])
+
+
+def _place(path: Path) -> tuple[str, int, str]:
+    """Where a record comes among others: the folders of days, or of sweeps, by name; jobs by number, 10 after 9."""
+    name = path.parent.name
+    return path.parent.parent.name, len(name) if name.isdigit() else 0, name
