@@ -29,6 +29,8 @@ class Outcome:
     data: Mapping[str, Any] = field(default_factory=dict)
     """For the record: the data that was used."""
     timings: Mapping[str, float] = field(default_factory=dict)
+    figures: Mapping[str, float] = field(default_factory=dict)
+    """A judge's, where there are several pictures: means."""
     left_out: int = 0
     """Images of a folder that could not be used."""
     finished: bool = True

@@ -165,11 +165,12 @@ class RecordedRun:
 
     def _judge(self, made: Outcome) -> None:
         """Put the judge's figures of the picture into the record."""
-        if made.picture is None or (judging := self.experiment.judging) is None:
+        if (judging := self.experiment.judging) is None or (made.picture is None and not made.figures):
             return
         began = time.perf_counter()
         try:
-            self.figures, facts = judging.figures(made.picture), judging.facts
+            self.figures = dict(made.figures) if made.picture is None else judging.figures(made.picture)
+            facts = judging.facts
         except Exception as error:  # such as too little memory: the picture is there
             facts = {"error": one_line(error)}
             log.warning("the picture could not be judged: %s", one_line(error))

@@ -273,6 +273,7 @@ def test_a_folder_keeps_its_names(nst: Door, checkpoint: Path, photos: Path) -> 
     assert result.status == 1, result.err
     assert "left out images that could not be used: 1; the exit status is 1" in result.out
     found = {path.relative_to(result.folder / "results").as_posix() for path in result.folder.glob("results/*/*")}
+    found_in_a = {f"results/{name.removeprefix('a/')}" for name in found if name.startswith("a/")}
     assert found == {
         *("a/0.jpg", "a/2.bmp.png", "a/4.png", "a/6.jpg", "a/8.bmp.png"),
         *("b/1.png", "b/5.bmp.png", "b/7.png", "b/" + "n" * 251 + ".png", named),
@@ -283,6 +284,16 @@ def test_a_folder_keeps_its_names(nst: Door, checkpoint: Path, photos: Path) -> 
     assert data["passed_over"] == ["results/b/3.jpg"]
     assert "passed over" in result.out
     assert {path: path.read_bytes() for path in photos.rglob("*.*") if path.is_file()} == before
+
+    assert result.record["figures"] == {}
+    judged = nst(*STYLIZE, f"checkpoint={checkpoint}", f"content={photos / 'a'}", "size=40", "judge=slim")
+    assert judged.status == 0, judged.err
+    lines = (judged.folder / "figures.csv").read_text().splitlines()
+    assert lines[0].startswith("picture,judge/ssim,judge/self_similarity")
+    assert {line.split(",")[0] for line in lines[1:]} == found_in_a
+    likeness = [float(line.split(",")[1]) for line in lines[1:]]
+    assert judged.record["figures"]["judge/ssim"] == pytest.approx(sum(likeness) / len(likeness))
+    assert judged.record["judge"]["network"] == "slim"
 
     swept = nst("-m", *STYLIZE, f"checkpoint={checkpoint}", f"content={photos / 'a'},{photos / 'b'}", "size=20,30")
     assert swept.status == 1, swept.err

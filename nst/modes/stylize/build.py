@@ -1,6 +1,7 @@
 """Builds the work of mode=stylize."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -57,9 +58,19 @@ def build(setting: Setting) -> Experiment:
     images, others = find_images(folder)
     if not images:
         raise InputError(f"content={config.content}: no image among its {others} files")
+    judge = None
+    if config.judge.name != "auto":  # judging takes ten times as long as painting
+        judge = judging(setting, partial(_reference, setting, images[0], JUDGED, description))
+
+    def judge_one(path: Path, picture: Tensor) -> dict[str, float]:
+        assert judge is not None
+        of = partial(_reference, setting, path, max(picture.shape[2:]), description)
+        return replace(judge, reference=of).figures(picture)
+
     return Experiment(
-        partial(paint_folder, painting, results_of(folder, images)),
+        partial(paint_folder, painting, results_of(folder, images), judge_one if judge else None),
         weights=weights,
+        judging=judge,
         lighter=lighter,
         data=data | {"images": len(images), "not_images": others},
     )

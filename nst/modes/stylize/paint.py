@@ -12,11 +12,14 @@ from torch import Tensor
 
 from nst.engine.work import Outcome, Reporter
 from nst.errors import InputError
+from nst.files import encode_csv
 from nst.generators.networks import check_size
 from nst.images.colors import with_colors_of
 from nst.images.files import WRITTEN, encode_as, load, load_opacity
 from nst.text import say
 
+JudgeOne = Callable[[Path, Tensor], dict[str, float]]
+"""An image file, and its painted picture → a judge's figures."""
 RESULTS = "results"
 """Folder of the pictures of a folder, inside the run's."""
 WARM_UP_SIDE = 64
@@ -59,12 +62,15 @@ def paint_one(painting: Painting, path: Path, reporter: Reporter) -> Outcome:
     return Outcome(1, time.perf_counter() - began, painted, data={"painted": 1, "passed_over": []}, timings=timings)
 
 
-def paint_folder(painting: Painting, sources: Mapping[str, Path], reporter: Reporter) -> Outcome:
+def paint_folder(
+    painting: Painting, sources: Mapping[str, Path], judge: JudgeOne | None, reporter: Reporter
+) -> Outcome:
     """Images, written one by one. sources: relative path of the result → image file.
 
     An image that cannot be read is passed over, with a message. One whose result is there already, since the run
-    continues an earlier part, is kept.
+    continues an earlier part, is kept. The figures of each picture, as it was written, go to figures.csv.
     """
+    figures = dict[str, dict[str, float]]()
     painting.paint(torch.zeros(1, 3, WARM_UP_SIDE, WARM_UP_SIDE))
     began = time.perf_counter()
     milliseconds, passed_over, kept = list[float](), list[str](), 0
@@ -80,12 +86,29 @@ def paint_folder(painting: Painting, sources: Mapping[str, Path], reporter: Repo
             except InputError as error:
                 say(f"passed over: {error}")
                 passed_over.append(name)
+        if judge and (reporter.folder / name).exists():
+            figures[name] = judge(path, load(reporter.folder / name))
         reporter.step(done, {}, time.perf_counter() - began)
     say(f"results  {os.path.relpath(reporter.folder / RESULTS)}, {len(milliseconds) + kept} images")
     timings = {"median_milliseconds": statistics.median(milliseconds)} if milliseconds else {}
     data = {"painted": len(milliseconds) + kept, "passed_over": passed_over}
-    left_out = len(passed_over)
-    return Outcome(len(sources), time.perf_counter() - began, data=data, timings=timings, left_out=left_out)
+    if means := _means(list(figures.values())):
+        rows = [{"picture": name} | each for name, each in figures.items()]
+        reporter.add_file("figures.csv", encode_csv(["picture", *means], rows))
+    return Outcome(
+        len(sources),
+        time.perf_counter() - began,
+        data=data,
+        timings=timings,
+        figures=means,
+        left_out=len(passed_over),
+    )
+
+
+def _means(figures: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """A small picture has fewer figures."""
+    names = dict.fromkeys(name for each in figures for name in each)
+    return {name: statistics.mean(each[name] for each in figures if name in each) for name in names}
 
 
 def results_of(folder: Path, images: Sequence[Path]) -> dict[str, Path]:
