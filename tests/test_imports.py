@@ -1,9 +1,8 @@
 """Imports run one way, from the entry point down; `python -m nst.run` is the only way in."""
 
 import ast
+from functools import cache
 from pathlib import Path
-
-import pytest
 
 from tests.conftest import ROOT
 
@@ -25,7 +24,6 @@ LEVELS = [
 KNOW_CONFIGS = {"choices", "config", "schema", "tracking", "cli", "compose", "runner", "run", "sweep_config"}
 """Modules and packages that see configs, beside the builders and the declarations of modes."""
 MODULES = sorted(path for path in (ROOT / "nst").rglob("*.py") if path != ROOT / "nst" / "__init__.py")
-IDS = [path.relative_to(ROOT).as_posix() for path in MODULES]
 LEVEL = {name: index for index, names in enumerate(LEVELS) for name in names}
 
 
@@ -33,9 +31,15 @@ def top(path: Path) -> str:
     return path.relative_to(ROOT / "nst").parts[0].removesuffix(".py")
 
 
+@cache
+def nodes(path: Path) -> list[ast.AST]:
+    return list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+
+
+@cache
 def imports(path: Path) -> set[str]:
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -43,22 +47,23 @@ def imports(path: Path) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("path", MODULES, ids=IDS)
-def test_imports_run_one_way(path: Path) -> None:
-    own = top(path)
-    assert own in LEVEL, f"put {own} into LEVELS"
-    for name in imports(path):
-        package, _, inside = name.partition(".")
-        other = inside.partition(".")[0]
-        if package == "nst" and other and other != own and (ROOT / "nst" / other).exists() | (other in LEVEL):
-            assert LEVEL[other] < LEVEL[own], f"{own} imports {name}"
+def test_imports_run_one_way() -> None:
+    for path in MODULES:
+        own = top(path)
+        assert own in LEVEL, f"put {own} into LEVELS"
+        for name in imports(path):
+            package, _, inside = name.partition(".")
+            other = inside.partition(".")[0]
+            if package == "nst" and other and other != own and (ROOT / "nst" / other).exists() | (other in LEVEL):
+                assert LEVEL[other] < LEVEL[own], f"{path} imports {name}"
 
 
-@pytest.mark.parametrize("path", MODULES, ids=IDS)
-def test_below_the_builders_nobody_sees_a_config(path: Path) -> None:
-    builds = path.name == "build.py" or path.parent.name == "modes" or (top(path), path.name) == ("slim", "config.py")
-    if top(path) not in KNOW_CONFIGS and not builds:
-        assert not {name for name in imports(path) if name.startswith(("omegaconf", "hydra", "nst.config"))}
+def test_below_the_builders_nobody_sees_a_config() -> None:
+    for path in MODULES:
+        declares = path.parent.name == "modes" or (top(path), path.name) == ("slim", "config.py")
+        if top(path) not in KNOW_CONFIGS and path.name != "build.py" and not declares:
+            seen = {name for name in imports(path) if name.startswith(("omegaconf", "hydra", "nst.config"))}
+            assert not seen, path
 
 
 def test_nobody_imports_the_workshop() -> None:
@@ -79,14 +84,14 @@ def test_few_know_pillow_and_one_knows_wandb() -> None:
     assert {top(ROOT / "nst" / path) for path in users["lightning_fabric"]} == {"engine", "modes", "runner", "slim"}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=IDS)
-def test_a_module_can_be_read_in_one_sitting(path: Path) -> None:
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 260
+def test_a_module_can_be_read_in_one_sitting() -> None:
+    lines = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in MODULES}
+    assert {path: count for path, count in lines.items() if count > 260} == {}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=IDS)
-def test_more_than_five_parameters_are_a_named_bundle(path: Path) -> None:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            names = [each.arg for each in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
-            assert len([name for name in names if name not in ("self", "cls")]) <= 5, f"{path}:{node.lineno}"
+def test_more_than_five_parameters_are_a_named_bundle() -> None:
+    for path in MODULES:
+        for node in nodes(path):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                names = [each.arg for each in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
+                assert len([name for name in names if name not in ("self", "cls")]) <= 5, f"{path}:{node.lineno}"

@@ -217,7 +217,10 @@ def _likeness(result: Path, previous: Path) -> str:
     """How a picture that was made again compares with the previous one."""
     if not (result.is_file() and previous.is_file()):
         return "there is no picture to compare"
-    pictures = [load(path) for path in (result, previous)]
+    try:
+        pictures = [load(path) for path in (result, previous)]
+    except InputError as error:  # its text could be read, and its pixels cannot
+        return f"there is no picture to compare: {error}"
     if pictures[0].shape != pictures[1].shape:
         return f"of another size than {previous}"
     difference = 255 * float((pictures[0] - pictures[1]).abs().mean())
