@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from nst.errors import InputError
 from nst.files import read_own
@@ -71,6 +71,13 @@ class Record(_Form):
     figures: dict[str, Number | None] = {}
     timings: dict[str, Number | dict[str, Number] | None] = {}
 
+    @model_validator(mode="after")
+    def _says_what_it_was_made_from(self) -> "Record":
+        for field in ("inputs", "weights"):
+            if "config" in self.model_fields_set and field not in self.model_fields_set:
+                raise ValueError(f"there is a config, and no {field}")
+        return self
+
 
 class Progress(_Form):
     step: Annotated[int, Field(ge=0)]
@@ -122,7 +129,7 @@ def parse_record(data: bytes | str, where: str) -> dict[str, Any]:
         # before nst 0.2, a role had one image, not a list
         record["inputs"] = {role: [files] if isinstance(files, dict) else files for role, files in inputs.items()}
     _check(Record, record, where, "record of a run")
-    return dict(record)
+    return {"status": "failed"} | record
 
 
 def check_checkpoint(saved: Any, where: str) -> None:

@@ -59,7 +59,7 @@ def execute(request: Request, session: Session) -> dict[str, Any]:
         start = look_into_folder(request, experiment)
         if start.is_kept:
             say(f"kept     {os.path.relpath(request.folder)}, finished before")
-            return dict(start.held["losses"] | start.held["timings"])
+            return dict(start.held.get("losses", {}) | start.held.get("timings", {}))
         return RecordedRun(request, experiment, fabric, session, start).execute()
 
 

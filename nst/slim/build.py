@@ -164,7 +164,7 @@ def _pictures_of(
     path, where = as_path(key, given), f"{key}={given}"
     folder = path if path.is_dir() else path.parent
     record = read_record(folder)
-    if not record.get("config", {}).get("fidelity"):
+    if not isinstance(record.get("config", {}).get("fidelity"), dict):
         raise InputError(f"{where}: not the folder of a run of mode=fidelity")
     now: Any = OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True)
     refuse_another(where, _paints(record["config"]), _paints(now))
