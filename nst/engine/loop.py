@@ -43,7 +43,8 @@ def optimize(task: Task, fabric: Fabric, reporter: Reporter | None, rows: Sequen
         metrics = task.finite(metrics)
         if finished:  # with more steps, a finished run can go on
             _save(task, fabric, reporter, optimizer=task.extends_optimizer)
-        reporter.final({"step": task.step, "seconds": task.seconds} | metrics, task.picture())
+        # a run that goes on from here has no picture of a step at which it was stopped
+        reporter.final({"step": task.step, "seconds": task.seconds} | metrics, task.picture() if finished else None)
     return outcome(task, finished)
 
 
