@@ -96,8 +96,8 @@ def as_path(key: str, given: str) -> Path:
     try:
         path = Path(os.path.expanduser(given))
         path.stat()
-    except ValueError:
-        raise InputError(f"{key}={given!r}: no path: it contains a zero character") from None
+    except ValueError as error:  # such as a zero character
+        raise InputError(f"{key}={given!r}: no path: {error}") from None
     except OSError as error:
         if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
             raise InputError(f"{key}={given[:100]}…: no path: {str(error.strerror).lower()}") from None
@@ -175,7 +175,8 @@ def _locked_by_file(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
-        (folder / ".lock").unlink(missing_ok=True)
+        with suppress(OSError):  # another process has it now
+            (folder / ".lock").unlink()
 
 
 def make_durable(*paths: Path) -> None:

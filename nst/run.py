@@ -192,8 +192,15 @@ def _fail(error: Exception, labels: Labels, folder: Path) -> None:
 
 
 def _stop(number: int, frame: object) -> None:
-    for sweep in session.current().sweeps:
-        sweeps.stop_jobs(sweep)
+    for each in SIGNALS:
+        signal.signal(each, _stop_at_once)
+    here = session.current()
+    if here.launches:
+        sweeps.stop_jobs(here.sweeps[-1])
+    raise Stopped(number)
+
+
+def _stop_at_once(number: int, frame: object) -> None:
     raise Stopped(number)
 
 

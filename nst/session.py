@@ -20,6 +20,8 @@ class Session:
         """The lock of the sweep that this process started."""
         self.sweeps: list[Path] = []
         """Folders of the sweeps that this process started and has not reported on yet."""
+        self.launches = False
+        """Whether the jobs of the sweep run in other processes."""
         self.foreseen: list[float | None] = []
         """Estimated seconds of the jobs of a dry run."""
         self.refused = False

@@ -138,8 +138,8 @@ class PreviousRun:
 
 
 def _found(role: str, name: str, folder: Path, file: Mapping[str, Any]) -> str:
-    there = folder / str(file.get("from_folder"))
-    return str(there) if "from_folder" in file and not as_path(role, name).exists() and there.is_file() else name
+    there = folder / (file.get("from_folder") or "")
+    return str(there) if file.get("from_folder") and not as_path(role, name).exists() and there.is_file() else name
 
 
 def find(key: str, given: str) -> PreviousRun:

@@ -5,13 +5,16 @@ import os
 import re
 from argparse import ArgumentParser
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, NoReturn
 
 from hydra._internal.utils import get_args_parser
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
-from yaml import YAMLError
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError, parse
+from yaml.events import AliasEvent
 
 from nst import modes
 from nst.errors import InputError
@@ -29,8 +32,11 @@ TAKES_VALUE = ("-c", "--cfg", "-p", "--package", "-cp", "--config-path", "-cn", 
 """Hydra's flags whose value is the next word."""
 LARGEST_EXPERIMENT = 2**20
 """Bytes of an experiment's file."""
+MOST_ALIASES = 10
+"""In such a file: of more, each in the others, all memory would not hold what they stand for."""
 MOST_DIGITS, DEEPEST = 400, 20
 """Digits of a number, and brackets in one another, that no value has."""
+OPENS = {"[": 1, "{": 1, "(": 1, "]": -1, "}": -1, ")": -1}
 LONGEST_NAME = 8
 """Most commas in the name of one file, plus one."""
 
@@ -89,8 +95,13 @@ def _refuse_monsters(words: Sequence[str]) -> None:
             raise InputError(f"{key}: contains a zero character")
         if re.search(rf"\d{{{MOST_DIGITS}}}", word):
             raise InputError(f"{key}: a number of {MOST_DIGITS} digits or more")
-        if re.search(rf"([\[{{(]\s*){{{DEEPEST}}}", word):
-            raise InputError(f"{key}: brackets in brackets, {DEEPEST} or more")
+        if _depth(word) > DEEPEST:
+            raise InputError(f"{key}: brackets in brackets, more than {DEEPEST}")
+
+
+def _depth(word: str) -> int:
+    """The most brackets that are open at once."""
+    return max(accumulate(OPENS.get(letter, 0) for letter in word), default=0)
 
 
 def _respelled(word: str, folders: bool) -> str:
@@ -181,13 +192,19 @@ def _own_experiment(given: str) -> str:
     path = as_path("experiment", given)
     refuse_no_file(path, "experiment=")
     try:
-        if path.stat().st_size > LARGEST_EXPERIMENT:
-            raise InputError(f"experiment={given}: no experiment: it has more than {LARGEST_EXPERIMENT} bytes")
-        held: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+        text = path.read_text(encoding="utf-8") if path.stat().st_size <= LARGEST_EXPERIMENT else None
+        aliases = sum(isinstance(event, AliasEvent) for event in parse(text or ""))
+        held: Any = None
+        if text is not None and aliases <= MOST_ALIASES:
+            held = OmegaConf.to_container(OmegaConf.create(text), resolve=False)
     except OSError as error:
-        raise InputError(f"experiment={given}: {error.strerror}") from None
-    except (YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError(f"experiment={given}: {error.strerror or error}") from None
+    except (YAMLError, ValueError, RecursionError, OmegaConfBaseException) as error:
         raise InputError(f"experiment={given}: not YAML: {error}") from None
+    if text is None or aliases > MOST_ALIASES:
+        raise InputError(
+            f"experiment={given}: no experiment: it has more than {LARGEST_EXPERIMENT} bytes, or {MOST_ALIASES} aliases"
+        )
     if not isinstance(held, dict) or not held:
         raise InputError(f"experiment={given}: holds no keys; expected lines such as steps: 100")
     option = Path(os.path.relpath(path)).as_posix()

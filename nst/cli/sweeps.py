@@ -50,12 +50,12 @@ class Begin(Callback):
             folder.mkdir(parents=True, exist_ok=True)
             here.locks.enter_context(locked(folder))
             (folder / STOP).unlink(missing_ok=True)
-            if not (folder / NOTE).exists():
-                write_whole(folder / NOTE, encode_json({"command": os.environ[COMMAND]}).encode() + b"\n")
+            write_whole(folder / NOTE, encode_json({"command": os.environ[COMMAND]}).encode() + b"\n")
         except InputError as error:
             complain(error)
             sys.exit(REFUSED)
         here.sweeps.append(folder)
+        here.launches = config.hydra.runtime.choices.get("hydra/launcher", "basic") != "basic"
         os.environ[BEGAN] = str(time.time())
 
 
@@ -155,7 +155,7 @@ def conclude(folder: Path, session: Session) -> int:
         log.warning("the report could not be logged: %s", one_line(error))
     statuses = {run.status for run in sweep.runs}
     if statuses == {"finished"}:
-        return 0
+        return FAILED if any(run.record.get("left_out") for run in sweep.runs) else 0
     say(f"continue {command_in(folder)}")
     return REFUSED if statuses == {"finished", "refused"} else FAILED
 

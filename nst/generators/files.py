@@ -19,6 +19,8 @@ DESCRIPTION = "nst"
 """Key in a generator file's metadata: the generator's description, as JSON."""
 LONGEST_DESCRIPTION = 2**20
 """Characters."""
+LONGEST_FACT = 4096
+"""Characters of a style's path, or of its hash."""
 LIMITS = {"width": 1024, "blocks": 100}
 """Most channels and residual blocks that a file may ask for. A file that asks for more is an attack on the memory."""
 
@@ -37,17 +39,22 @@ def encode(generator: Generator, facts: Mapping[str, Any]) -> bytes:
 def read_description(path: Path, text: str | None) -> dict[str, Any]:
     """The description in a generator file's metadata. Raises InputError if nst did not write it."""
     try:
-        description = json.loads((text or "")[:LONGEST_DESCRIPTION])
-        fits = set(description["generator"]) == {"name", "width", "blocks"} and all(
-            isinstance(each[fact], str) for each in description.get("styles", []) for fact in ("path", "sha256")
-        )
+        said = json.loads((text or "")[:LONGEST_DESCRIPTION])
+        files = said.get("styles", [said["style"]] if "style" in said else [])
+        styles = [
+            {fact: str(each[fact])[:LONGEST_FACT] for fact in ("path", "sha256") if fact in each} for each in files
+        ]
+        generator = {key: said["generator"][key] for key in ("name", "width", "blocks")}
+        if len(said["generator"]) > len(generator) or not all(
+            isinstance(each, str | int) for each in generator.values()
+        ):
+            raise ValueError
     except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
-        fits = False
-    if not fits:
         raise InputError(
             f"checkpoint={path}: holds no generator of nst; expected a file written by mode=train or mode=export"
-        )
-    return description
+        ) from None
+    steps = {"steps": said["steps"]} if isinstance(said.get("steps"), int) else {}
+    return {"generator": generator, "styles": styles, **steps} | ({"style": styles[0]} if styles else {})
 
 
 def load(path: Path) -> tuple[Generator, dict[str, Any]]:

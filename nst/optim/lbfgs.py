@@ -1,6 +1,6 @@
 """L-BFGS that never synchronizes the device."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -58,6 +58,12 @@ class LBFGS(ImageOptimizer):
             "direction": (length,),
             "slope": (),
         }
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+        for held in self.state.values():
+            if not 0 <= float(held["next"]) < len(held["held"]):
+                raise InputError("the optimizer's state has no row for the next pair")
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Tensor]) -> Tensor:  # type: ignore[override]

@@ -1,10 +1,11 @@
 """What a record and a checkpoint hold. Both may be a stranger's: here, and only here, they are read and checked."""
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from nst.errors import InputError
 from nst.files import read_own
@@ -13,11 +14,20 @@ from nst.text import encodable
 
 LARGEST_RECORD = 4 * 2**20
 """Bytes. A record of a thousand styles has a tenth of that."""
-DEEPEST, LONGEST = 32, 100_000
-"""Of nested values, and of a text in characters."""
+DEEPEST, LONGEST, MOST = 32, 2**20, 1_000_000
+"""Of nested values, of a text in characters, and of values in all: a few bytes of a pickle can hold more by far."""
+BULK = ("task", "optimizer", "rows")
+"""The parts of a checkpoint that hold its numbers."""
+
+
+def _with_short_parts(path: str) -> str:
+    if any(len(os.fsencode(part)) > 255 for part in path.split("/")):
+        raise ValueError("a part of the path is too long for a name")
+    return path
+
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
-PathText = Annotated[str, StringConstraints(min_length=1, max_length=4096, pattern=r"^[^\x00]+$")]
+PathText = Annotated[str, StringConstraints(max_length=4096, pattern=r"^[^\x00]+$"), AfterValidator(_with_short_parts)]
 
 
 class _Form(BaseModel):
@@ -65,7 +75,8 @@ class Record(_Form):
     versions: dict[str, str | None] = {}
     git: Git | None = None
     tracker: dict[str, Any] | None = None
-    results: list[str] = []
+    results: list[PathText] = []
+    left_out: int = 0
     judge: Judge = Judge()
     losses: dict[str, Number | None] = {}
     figures: dict[str, Number | None] = {}
@@ -135,41 +146,43 @@ def parse_record(data: bytes | str, where: str) -> dict[str, Any]:
 def check_checkpoint(saved: Any, where: str) -> None:
     """Raise InputError, which begins with `where`, for what is no checkpoint."""
     _check(Checkpoint, saved, where, "checkpoint of this version of nst")
-    for part in ("config", "made_from"):
-        _refuse_monsters(saved[part], part, where)
 
 
 def _check(form: type[BaseModel], given: Any, where: str, kind: str) -> None:
-    if form is Record:
-        _refuse_monsters(given, "", where)
+    bulk = {name: given[name] for name in BULK if name in given} if isinstance(given, dict) else {}
+    small = {name: each for name, each in given.items() if name not in bulk} if isinstance(given, dict) else given
+    _refuse_monsters(small, "", where)
     try:
-        form.model_validate(encodable(given))
+        form.model_validate(encodable(small) | bulk if isinstance(small, dict) else small)
     except (ValidationError, RecursionError) as error:
         first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": "nested too deep"}
         field = ".".join(map(str, first["loc"]))
         raise InputError(f"{where}: no {kind}: {field + ': ' if field else ''}{first['msg']}") from None
 
 
-def _refuse_monsters(value: Any, field: str, where: str, depth: int = 0) -> None:
-    """Raise InputError for what JSON cannot hold, and what would take for ever: nested too deep, or a long text."""
-    wrong = ""
-    if depth > DEEPEST:
-        wrong = f"nested more than {DEEPEST} deep"
-    elif isinstance(value, str) and len(value) > LONGEST:
-        wrong = f"a text of more than {LONGEST} characters"
-    elif isinstance(value, dict):
-        for name, each in value.items():
-            if not isinstance(name, str) or len(name) > LONGEST:
+def _refuse_monsters(value: Any, field: str, where: str) -> None:
+    """Raise InputError for what JSON cannot hold, and what would take for ever: too much, too deep, or a long text."""
+    left = [(value, field, 0)]
+    seen = 0
+    while left:
+        value, field, depth = left.pop()
+        seen += 1
+        wrong = ""
+        if depth > DEEPEST or seen > MOST:
+            wrong = f"nested more than {DEEPEST} deep" if depth > DEEPEST else f"more than {MOST} values"
+        elif isinstance(value, dict):
+            if not all(isinstance(name, str) and len(name) <= LONGEST for name in value):
                 wrong = "a name that is no short text"
-                break
-            _refuse_monsters(each, f"{field}.{name}".lstrip("."), where, depth + 1)
-    elif isinstance(value, list):
-        for number, each in enumerate(value):
-            _refuse_monsters(each, f"{field}.{number}", where, depth + 1)
-    elif not isinstance(value, str | int | float | None):
-        wrong = f"a {type(value).__name__}"
-    if wrong:
-        raise InputError(f"{where}: {field[:100]}: {wrong}")
+            else:
+                left += [(each, f"{field}.{name}".lstrip("."), depth + 1) for name, each in value.items()]
+        elif isinstance(value, list):
+            left += [(each, f"{field}.{number}", depth + 1) for number, each in enumerate(value)]
+        elif not isinstance(value, str | int | float | None):
+            wrong = f"a {type(value).__name__}"
+        elif isinstance(value, str) and len(value) > LONGEST:
+            wrong = f"a text of more than {LONGEST} characters"
+        if wrong:
+            raise InputError(": ".join(filter(None, (where, field[:100], wrong))))
 
 
 def _refuse_constant(name: str) -> None:

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -48,5 +49,8 @@ def first_facts(
 
 def _from_folder(file: Mapping[str, str], folder: Path) -> dict[str, str]:
     """What a record says of an input; of a relative path also where it is from the run's folder: others may resume."""
-    path = file["path"]
-    return dict(file) | ({} if os.path.isabs(path) else {"from_folder": os.path.relpath(path, folder)})
+    facts, path = dict(file), file["path"]
+    if not os.path.isabs(path):
+        with suppress(ValueError):  # on another drive of Windows
+            facts["from_folder"] = os.path.relpath(path, folder)
+    return facts

@@ -160,6 +160,8 @@ class RecordedRun:
         if made:
             self.record.add_results(made.picture, made.files, output_of(self.request))
             self.session.left_out += made.left_out
+            if made.left_out:
+                self.record.facts["left_out"] = made.left_out
             if data := self.experiment.data | dict(made.data):
                 self.record.facts["data"] = data
 

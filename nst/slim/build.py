@@ -73,7 +73,7 @@ def build_distillation(setting: Setting) -> Experiment:
     )
     data = Data(photos, paintings.trained if paintings else [])
     return Experiment(
-        Distill(teacher, data, recipe, report_steps(config.steps, config.tracking.loss_every)),
+        Distill(teacher, data, recipe, report_steps(config.steps, config.tracking.loss_every)).to(setting.device),
         weights={TEACHER: file_facts(teacher.weights)},
         lighter=f"distill.batch={max(2, section.batch // 2)} or distill.crop={max(64, section.crop // 2)}",
         data={"photos": len(photos.trained), "paintings": len(data.paintings), "held_out": len(photos.held_out)},

@@ -42,7 +42,12 @@ def kill() -> None:
 
 def service_processes() -> list[psutil.Process]:
     """The service processes that this process has started, whatever has become of them."""
-    return [each for each in psutil.Process().children() if each.name().startswith("wandb-core")]
+    found = []
+    for child in psutil.Process().children():
+        with suppress(psutil.Error):  # it has just ended
+            if child.name().startswith("wandb-core"):
+                found.append(child)
+    return found
 
 
 def works(process: psutil.Process) -> bool:

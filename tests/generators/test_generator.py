@@ -59,13 +59,17 @@ def test_tiles_paint_what_is_painted_at_once(name: str, size: tuple[int, int], t
     assert all(module.fixed_statistics is None for module in generator.modules() if hasattr(module, "fixed_statistics"))
 
 
+STYLE = {"path": "swirl.jpg", "sha256": 64 * "0"}
+
+
 def test_a_generator_is_the_same_from_its_file(tmp_path: Path) -> None:
     generator = Generator("cyclegan", 4, 1)
-    (tmp_path / "g.safetensors").write_bytes(encode(generator, {"style": "swirl"}))
+    (tmp_path / "g.safetensors").write_bytes(encode(generator, {"styles": [STYLE], "steps": 3, "more": "x"}))
     again, description = load(tmp_path / "g.safetensors")
     image = torch.rand(1, 3, 20, 20)
     assert torch.equal(again(image), generator(image))
-    assert description == {"generator": {"name": "cyclegan", "width": 4, "blocks": 1}, "style": "swirl"}
+    said = {"name": "cyclegan", "width": 4, "blocks": 1}
+    assert description == {"generator": said, "styles": [STYLE], "style": STYLE, "steps": 3}
 
 
 class Attack:

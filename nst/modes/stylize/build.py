@@ -79,7 +79,7 @@ def build(setting: Setting) -> Experiment:
 def _reference(setting: Setting, content: Path, size: int, description: dict[str, Any]) -> Reference:
     """The content, and the styles that the generator was trained in if they still are where they were."""
     size, background = min(size, JUDGED), setting.config.background
-    known = description.get("styles", [])
+    known = [each for each in description.get("styles", []) if len(each) == 2]
     there = [Path(each["path"]) for each in known if Path(each["path"]).is_file()]
     styles = there if [sha256(path) for path in there] == [each["sha256"] for each in known] else []
     looks = [Look(load(path, size).to(setting.device)) for path in styles]

@@ -1,5 +1,6 @@
 """Painting image files with a trained generator, one after the other: a plain function."""
 
+import logging
 import os
 import statistics
 import time
@@ -11,15 +12,18 @@ import torch
 from torch import Tensor
 
 from nst.engine.work import Outcome, Reporter
-from nst.errors import InputError
+from nst.errors import InputError, one_line
 from nst.files import encode_csv
 from nst.generators.networks import check_size
 from nst.images.colors import with_colors_of
 from nst.images.files import WRITTEN, encode_as, load, load_opacity
 from nst.text import say
 
+log = logging.getLogger(__name__)
 JudgeOne = Callable[[Path, Tensor], dict[str, float]]
 """An image file, and its painted picture → a judge's figures."""
+LISTED = 1000
+"""Most names of images that could not be used in the record."""
 RESULTS = "results"
 """Folder of the pictures of a folder, inside the run's."""
 WARM_UP_SIDE = 64
@@ -87,11 +91,14 @@ def paint_folder(
                 say(f"passed over: {error}")
                 passed_over.append(name)
         if judge and (reporter.folder / name).exists():
-            figures[name] = judge(path, load(reporter.folder / name))
+            try:
+                figures[name] = judge(path, load(reporter.folder / name))
+            except Exception as error:  # such as too little memory: the picture is there
+                log.warning("%s could not be judged: %s", name, one_line(error))
         reporter.step(done, {}, time.perf_counter() - began)
     say(f"results  {os.path.relpath(reporter.folder / RESULTS)}, {len(milliseconds) + kept} images")
     timings = {"median_milliseconds": statistics.median(milliseconds)} if milliseconds else {}
-    data = {"painted": len(milliseconds) + kept, "passed_over": passed_over}
+    data = {"painted": len(milliseconds) + kept, "passed_over": passed_over[:LISTED]}
     if means := _means(list(figures.values())):
         rows = [{"picture": name} | each for name, each in figures.items()]
         reporter.add_file("figures.csv", encode_csv(["picture", *means], rows))

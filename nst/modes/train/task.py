@@ -238,6 +238,8 @@ class Train(Task):
             if not 0 <= self._good["step"] <= self.step:
                 raise InputError(f"its last good state is of step {self._good['step']}")
         self.generator.load_state_dict(state["generator"])
+        if not self._good and not all(each.isfinite().all() for each in self.generator.state_dict().values()):
+            raise InputError("its generator is not finite")
         if state["unreadable"].shape != self.unreadable.shape:
             raise InputError("it is of another number of images")
         self.unreadable.copy_(state["unreadable"])
