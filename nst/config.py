@@ -32,8 +32,8 @@ def key(
     return field(default=default, metadata=metadata)
 
 
-LARGEST = 1e30
-"""Of factors: their products with losses still are float32."""
+LARGEST = 1e38
+"""Of factors. Numbers of float32 end at 3.4e38."""
 MOST_STEPS, MOST_REPEATS = 1_000_000, 1000
 LEAST_STRIP = 32
 """Rows. The last strip of an image may be half as high, which is enough for every network's first layers."""

@@ -82,7 +82,7 @@ REFUSED = [
     ("repeats=1" + "0" * 30, "must be at most 1000"),
     ("mode=train epochs=1000000", "steps; at most 1000000 are possible"),
     ("optimizer.history_size=1000000000", "must be at most 1000"),
-    ("optimizer.lr=1e300", "must be at most 1e+30"),
+    ("optimizer.lr=1e300", "must be at most 1e+38"),
     ("content_layers=[[conv_1]]", "must be a list of names, without lists in it"),
     ("content_layers=" + "[" * 200 + "]" * 200, "content_layers: brackets in brackets"),
     ("content=" + "y/" * 3000, "no path: file name too long"),
@@ -373,7 +373,7 @@ def fill_the_disk() -> None:
 
 def test_a_full_disk_leaves_no_half_files(tmp_path: Path) -> None:
     pytest.importorskip("resource", reason="Windows has no limits of a process")
-    done = Command(*SMALL, "steps=400", "hydra.run.dir=run", before=fill_the_disk).end()
+    done = Command(*SMALL, "steps=200", "tracking.loss_every=1", "hydra.run.dir=run", before=fill_the_disk).end()
     assert done.status == 2, done.said
     assert "cannot write" in done.err
     assert "Traceback" not in done.err

@@ -247,7 +247,7 @@ def test_where_memory_runs_out_it_is_said_what_takes_less(nst: Door, monkeypatch
     result = nst(*SMALL, "content=astronaut")
     assert result.status == 2
     assert result.err == "nst: out of memory: take size=32 or strip=32\n"
-    assert result.record["status"] == "failed"
+    assert result.record["status"] == "refused"
 
 
 @pytest.mark.parametrize(("optimizer", "end"), [("lbfgs", 4), ("lbfgs", 6), ("adam", 2), ("adam", 6)])
