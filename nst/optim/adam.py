@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nst.optim.base import ImageOptimizer
+from nst.optim.base import CheckedOptimizer, ImageOptimizer
 
 
 class Adam(torch.optim.Adam, ImageOptimizer):
@@ -16,7 +16,7 @@ class Adam(torch.optim.Adam, ImageOptimizer):
         super().__init__(parameters, lr=lr, betas=(beta1, beta2))
 
     def shapes(self, parameter: Tensor) -> dict[str, tuple[int, ...]]:
-        return {"step": (), "exp_avg": parameter.shape, "exp_avg_sq": parameter.shape}
+        return _shapes(parameter)
 
     @torch.no_grad()
     def resized(self, old: nn.Parameter, new: nn.Parameter) -> None:
@@ -36,3 +36,14 @@ class Adam(torch.optim.Adam, ImageOptimizer):
                 "exp_avg": at_size(state["exp_avg"], "bicubic"),
                 "exp_avg_sq": at_size(state["exp_avg_sq"], "bilinear").clamp_min_(0),
             }
+
+
+class AdamW(torch.optim.AdamW, CheckedOptimizer):
+    """torch's AdamW (Loshchilov & Hutter 2019)."""
+
+    def shapes(self, parameter: Tensor) -> dict[str, tuple[int, ...]]:
+        return _shapes(parameter)
+
+
+def _shapes(parameter: Tensor) -> dict[str, tuple[int, ...]]:
+    return {"step": (), "exp_avg": parameter.shape, "exp_avg_sq": parameter.shape}

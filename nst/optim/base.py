@@ -9,17 +9,8 @@ from torch.optim import Optimizer
 from nst.errors import InputError
 
 
-class ImageOptimizer(Optimizer):
-    """An optimizer that goes on when the image changes its size, or the loss becomes another function of it."""
-
-    def resized(self, old: nn.Parameter, new: nn.Parameter) -> None:
-        """Go on with the image `new`, which was `old` (1, C, H, W) at another size: by default start anew."""
-        self.state.pop(old, None)
-        for group in self.param_groups:
-            group["params"] = [new if each is old else each for each in group["params"]]
-
-    def renewed(self) -> None:
-        """Forget what holds for the former loss alone: by default nothing."""
+class CheckedOptimizer(Optimizer):
+    """An optimizer that refuses a state that is not one of its own: a checkpoint may be a stranger's."""
 
     def shapes(self, parameter: Tensor) -> dict[str, tuple[int, ...]]:
         """Name → shape of each tensor that it keeps of a parameter; -1: any length."""
@@ -35,6 +26,19 @@ class ImageOptimizer(Optimizer):
             expected = self.shapes(parameter)
             if set(held) != set(expected) or not all(_fits(held[name], shape) for name, shape in expected.items()):
                 raise InputError(f"the optimizer's state is not one of {type(self).__name__}")
+
+
+class ImageOptimizer(CheckedOptimizer):
+    """An optimizer that goes on when the image changes its size, or the loss becomes another function of it."""
+
+    def resized(self, old: nn.Parameter, new: nn.Parameter) -> None:
+        """Go on with the image `new`, which was `old` (1, C, H, W) at another size: by default start anew."""
+        self.state.pop(old, None)
+        for group in self.param_groups:
+            group["params"] = [new if each is old else each for each in group["params"]]
+
+    def renewed(self) -> None:
+        """Forget what holds for the former loss alone: by default nothing."""
 
 
 def _fits(tensor: Any, shape: tuple[int, ...]) -> bool:

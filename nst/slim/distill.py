@@ -9,13 +9,15 @@ import torch
 from lightning_fabric import Fabric
 from safetensors.torch import save
 from torch import Tensor, nn
-from torch.optim import AdamW, Optimizer
+from torch.optim import Optimizer
 
 from nst.backbones import Backbone, NormalizedBackbone
 from nst.engine.task import Task
+from nst.errors import InputError
 from nst.losses.style import StyleLoss
 from nst.losses.style.gram import Gram
 from nst.losses.style.wasserstein import Wasserstein
+from nst.optim.adam import AdamW
 from nst.slim.errors import guidance_error, mean_square
 from nst.slim.on_policy import OnPolicy, Painter
 from nst.slim.photos import Crops, Split, add_noise, center
@@ -204,7 +206,10 @@ class Distill(Task):
         return {"tensors": tensors, "random_state": torch.get_rng_state()}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        self.load_state_dict(state["tensors"], strict=False)  # the frozen teacher is not in it
+        tensors, mine = state["tensors"], self.state()["tensors"]
+        if tensors.keys() != mine.keys() or not all(each.isfinite().all() for each in tensors.values()):
+            raise InputError("its tensors are not those of slim, or not finite")
+        self.load_state_dict(tensors, strict=False)  # the frozen teacher is not in it
         torch.set_rng_state(state["random_state"].cpu())
 
 

@@ -9,6 +9,8 @@ import pytest
 from PIL import Image
 
 from tests.conftest import exit_status, pixels
+
+pytest.importorskip("resource", reason="Windows has no limits of a process")
 from tools.soak import kills, mutations
 from tools.soak.__main__ import KINDS, main
 from tools.soak.case import Case, Counts, Failure
