@@ -50,7 +50,8 @@ class Begin(Callback):
             folder.mkdir(parents=True, exist_ok=True)
             here.locks.enter_context(locked(folder))
             (folder / STOP).unlink(missing_ok=True)
-            write_whole(folder / NOTE, encode_json({"command": os.environ[COMMAND]}).encode() + b"\n")
+            if not config.sweep.dry_run:
+                write_whole(folder / NOTE, encode_json({"command": os.environ[COMMAND]}).encode() + b"\n")
         except InputError as error:
             complain(error)
             sys.exit(REFUSED)

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -145,15 +146,19 @@ def parse_record(data: bytes | str, where: str) -> dict[str, Any]:
 
 def check_checkpoint(saved: Any, where: str) -> None:
     """Raise InputError, which begins with `where`, for what is no checkpoint."""
-    _check(Checkpoint, saved, where, "checkpoint of this version of nst")
+    bulk: dict[str, Any] = {}
+    if isinstance(saved, dict):
+        bulk = {name: saved[name] for name in BULK if name in saved}
+        saved = {name: each for name, each in saved.items() if name not in BULK}
+    _check(Checkpoint, saved, where, "checkpoint of this version of nst", bulk)
 
 
-def _check(form: type[BaseModel], given: Any, where: str, kind: str) -> None:
-    bulk = {name: given[name] for name in BULK if name in given} if isinstance(given, dict) else {}
-    small = {name: each for name, each in given.items() if name not in bulk} if isinstance(given, dict) else given
-    _refuse_monsters(small, "", where)
+def _check(form: type[BaseModel], given: Any, where: str, kind: str, bulk: Mapping[str, Any] | None = None) -> None:
+    """bulk: further fields, of which only the form is checked."""
+    _refuse_monsters(given, "", where)
     try:
-        form.model_validate(encodable(small) | bulk if isinstance(small, dict) else small)
+        given = encodable(given)
+        form.model_validate(given | bulk if bulk else given)
     except (ValidationError, RecursionError) as error:
         first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": "nested too deep"}
         field = ".".join(map(str, first["loc"]))
