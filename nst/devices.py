@@ -68,9 +68,3 @@ def copy_to_cpu(image: torch.Tensor) -> torch.Tensor:
     if not is_nvidia(image.device):
         return image.detach().to("cpu", copy=True)
     return torch.empty_like(image, device="cpu", pin_memory=True).copy_(image, non_blocking=True)
-
-
-def holds_numbers(tensor: torch.Tensor) -> bool:
-    """Whether a tensor that was read from a file has finite numbers of its own: not sparse, quantized or meta."""
-    plain = tensor.layout is torch.strided and tensor.device.type == "cpu" and not tensor.is_quantized
-    return plain and bool(tensor.isfinite().all())

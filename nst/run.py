@@ -3,6 +3,7 @@
 python -m nst.run mode=transfer style_weight=1e6
 """
 
+import atexit
 import os
 import signal
 import sys
@@ -41,6 +42,7 @@ def main() -> None:
     open_streams()
     status = 0
     full_error = os.environ.get(FULL_ERROR)
+    atexit.register(signal.signal, signal.SIGINT, signal.SIG_DFL)  # Ctrl-C as Python ends would show a traceback
     handlers = {number: signal.signal(number, _stop) for number in SIGNALS}
     os.environ[FULL_ERROR] = "1"  # Hydra then raises its errors instead of printing them
     here = session.start()

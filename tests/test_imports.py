@@ -8,7 +8,7 @@ from tests.conftest import ROOT
 
 LEVELS = [
     {"errors", "patience", "text"},
-    {"devices", "files", "registry", "session"},
+    {"devices", "files", "registry", "session", "tensors"},
     {"choices", "metrics"},
     {"config"},
     {"images", "memory"},

@@ -11,10 +11,10 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torchvision.models import WeightsEnum
 
-from nst import devices
 from nst.backbones.networks import architecture
 from nst.errors import InputError
 from nst.files import as_path, sha256
+from nst.tensors import holds_numbers, read_tensors
 
 DOWNLOAD_TIMEOUT = 20.0
 """Seconds without an answer after which a download fails."""
@@ -79,10 +79,7 @@ def read(path: Path) -> dict[str, Tensor]:
     Raises InputError for any other content.
     """
     try:
-        if path.suffix == ".safetensors":
-            state = load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
+        state = load_file(path) if path.suffix == ".safetensors" else read_tensors(path)
     except Exception as error:  # a broken pickle can raise anything
         raise InputError(
             f"cannot read weights from {path}: it is not a .pth state dict or .safetensors file, "
@@ -93,7 +90,7 @@ def read(path: Path) -> dict[str, Tensor]:
             f"{path} holds no state dict: expected a mapping from names to tensors, as torchvision saves it"
         )
     for name, value in state.items():
-        if not devices.holds_numbers(value):
+        if not holds_numbers(value):
             raise InputError(f"{path}: {name} is no plain tensor of finite numbers")
     return state
 

@@ -1,6 +1,7 @@
 """What people type, as Hydra's grammar wants it: file names with spaces or commas, lists of files, own files."""
 
 import glob
+import io
 import os
 import re
 from argparse import ArgumentParser
@@ -196,7 +197,7 @@ def _own_experiment(given: str) -> str:
         aliases = sum(isinstance(event, AliasEvent) for event in parse(text or ""))
         held: Any = None
         if text is not None and aliases <= MOST_ALIASES:
-            held = OmegaConf.to_container(OmegaConf.create(text), resolve=False)
+            held = OmegaConf.to_container(OmegaConf.load(io.StringIO(text)), resolve=False)
     except OSError as error:
         raise InputError(f"experiment={given}: {error.strerror or error}") from None
     except (YAMLError, ValueError, RecursionError, OmegaConfBaseException) as error:

@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psutil
-import torch
 
 from nst.engine.task import Task
 from nst.errors import InputError, one_line
 from nst.files import as_path, refuse_no_file
 from nst.record.files import CHECKPOINT, FileFacts, refuse_another, refuse_changed, without_names
 from nst.record.schema import check_checkpoint
+from nst.tensors import read_tensors
 
 
 def read_checkpoint(
@@ -30,7 +30,7 @@ def read_checkpoint(
     if (size := path.stat().st_size) > psutil.virtual_memory().available:
         raise InputError(f"{where}: has {size} bytes, more than fit into memory")
     try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
+        saved = read_tensors(path)
     except Exception:  # a broken pickle can raise anything
         raise InputError(f"{where}: no checkpoint of this version of nst: not a whole file of torch.save") from None
     check_checkpoint(saved, where)

@@ -10,10 +10,10 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from nst import devices
 from nst.errors import InputError
 from nst.files import encode_json
 from nst.generators.networks import Generator
+from nst.tensors import holds_numbers, read_tensors
 
 DESCRIPTION = "nst"
 """Key in a generator file's metadata: the generator's description, as JSON."""
@@ -73,7 +73,7 @@ def load(path: Path) -> tuple[Generator, dict[str, Any]]:
     except Exception as error:
         reason = str(error).strip().splitlines()[-1].strip() if isinstance(error, RuntimeError) else f"is {options}"
         raise InputError(f"checkpoint={path}: its tensors are not those of the generator it says: {reason}") from None
-    if not all(map(devices.holds_numbers, generator.state_dict().values())):
+    if not all(map(holds_numbers, generator.state_dict().values())):
         raise InputError(f"checkpoint={path}: its weights are not finite; train it again with a lower optimizer.lr")
     return generator.to(memory_format=torch.channels_last).requires_grad_(False).eval(), description
 
@@ -90,7 +90,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 def _read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
+        saved = read_tensors(path)
     except Exception:  # a broken pickle can raise anything
         raise InputError(
             f"checkpoint={path}: no generator: expected generator.safetensors, .onnx or a checkpoint of mode=train"
