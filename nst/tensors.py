@@ -4,7 +4,18 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
+
+from nst.errors import InputError
+from nst.text import gigabytes
+
+
+def refuse_too_large(path: Path, where: str = "") -> None:
+    """Raise InputError, which begins with `where`, for a file that does not fit into the memory that is free."""
+    size, free = path.stat().st_size, psutil.virtual_memory().available
+    if size > free:
+        raise InputError(f"{where}{path}: has {gigabytes(size)}, and {gigabytes(free)} of memory are free")
 
 
 def read_tensors(path: Path) -> Any:

@@ -14,7 +14,7 @@ from torchvision.models import WeightsEnum
 from nst.backbones.networks import architecture
 from nst.errors import InputError
 from nst.files import as_path, sha256
-from nst.tensors import holds_numbers, read_tensors
+from nst.tensors import holds_numbers, read_tensors, refuse_too_large
 
 DOWNLOAD_TIMEOUT = 20.0
 """Seconds without an answer after which a download fails."""
@@ -78,6 +78,7 @@ def read(path: Path) -> dict[str, Tensor]:
 
     Raises InputError for any other content.
     """
+    refuse_too_large(path)
     try:
         state = load_file(path) if path.suffix == ".safetensors" else read_tensors(path)
     except Exception as error:  # a broken pickle can raise anything

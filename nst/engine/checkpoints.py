@@ -3,14 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import psutil
-
 from nst.engine.task import Task
 from nst.errors import InputError, one_line
 from nst.files import as_path, refuse_no_file
 from nst.record.files import CHECKPOINT, FileFacts, refuse_another, refuse_changed, without_names
 from nst.record.schema import check_checkpoint
-from nst.tensors import read_tensors
+from nst.tensors import read_tensors, refuse_too_large
 
 
 def read_checkpoint(
@@ -27,8 +25,7 @@ def read_checkpoint(
     if not path.exists():
         raise InputError(f"{where}: no such file")
     refuse_no_file(path, "resume=")
-    if (size := path.stat().st_size) > psutil.virtual_memory().available:
-        raise InputError(f"{where}: has {size} bytes, more than fit into memory")
+    refuse_too_large(path, "resume=")
     try:
         saved = read_tensors(path)
     except Exception:  # a broken pickle can raise anything

@@ -13,7 +13,7 @@ from torch import Tensor
 from nst.errors import InputError
 from nst.files import encode_json
 from nst.generators.networks import Generator
-from nst.tensors import holds_numbers, read_tensors
+from nst.tensors import holds_numbers, read_tensors, refuse_too_large
 
 DESCRIPTION = "nst"
 """Key in a generator file's metadata: the generator's description, as JSON."""
@@ -62,6 +62,7 @@ def load(path: Path) -> tuple[Generator, dict[str, Any]]:
 
     Only tensors and plain values are read: no code in a file is run. Raises InputError for any other file.
     """
+    refuse_too_large(path, "checkpoint=")
     description, tensors = _read_safetensors(path) if path.suffix == ".safetensors" else _read_checkpoint(path)
     options = description["generator"]
     try:

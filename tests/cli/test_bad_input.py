@@ -304,6 +304,24 @@ def test_weights_that_are_none(kind: str, suffix: str, nst: Door, tmp_path: Path
     refused(nst, tmp_path, path.name, *shallow, f"backbone.weights={path.name}")
 
 
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [
+        ("it.pth", "backbone=vgg19 backbone.weights=it.pth"),
+        ("it.ckpt", "resume=it.ckpt"),
+        ("it.safetensors", "mode=stylize checkpoint=it.safetensors"),
+    ],
+)
+def test_a_file_that_is_larger_than_the_memory(name: str, asked: str, nst: Door, tmp_path: Path) -> None:
+    with (tmp_path / name).open("wb") as file:
+        try:
+            file.truncate(2**42)  # takes no room on the disk
+        except OSError:
+            pytest.skip("this file system has no sparse files")
+    small = () if "mode=" in asked else SMALL
+    refused(nst, tmp_path, "of memory are free", *small, *asked.split(" "))
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no named pipes")
 @pytest.mark.parametrize(
     "asked",
