@@ -16,7 +16,7 @@ from nst import modes, schema
 from nst.cli.arguments import to_type, typed_keys, typed_mode
 from nst.cli.meant import MEANT
 from nst.cli.spelling import quoted
-from nst.errors import Diverged, InputError, as_line, did_you_mean
+from nst.errors import Diverged, InputError, as_line, did_you_mean, one_line
 
 DEBUG = "NST_DEBUG"
 """Environment variable: 1 also shows the traceback."""
@@ -29,6 +29,8 @@ EXTRAS = {
     "optuna": "optuna",
 }
 """Launchers and sweepers of Hydra that are not always installed → the extra of this project that installs them."""
+COMPOSERS = ("hydra", "omegaconf")
+"""Packages whose errors, of whatever kind, are about what they were given."""
 DEFAULT_MODE = "transfer"
 GROUPS = ("layers", "strokes", "experiment")
 """Config groups that are no keys."""
@@ -75,7 +77,15 @@ def explain(error: BaseException) -> str | None:
         return _explain_missing_section()
     if isinstance(error, OSError) and error.filename:  # Hydra creates the run's folder
         return f"cannot write to {error.filename}: {error.strerror}"
+    if _raised_in(error) in COMPOSERS:
+        return f"the config cannot be composed: {one_line(error)}"
     return None
+
+
+def _raised_in(error: BaseException) -> str:
+    """The package whose code raised an error."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return str(frames[-1].f_globals.get("__name__", "")).partition(".")[0] if frames else ""
 
 
 def _explain_missing_section() -> str | None:

@@ -305,6 +305,21 @@ def test_weights_that_are_none(kind: str, suffix: str, nst: Door, tmp_path: Path
 
 
 @pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("defaults: [[override /layers: classroom]]", "the config cannot be composed: ValueError: Unsupported type"),
+        ("3", "Invalid loaded object type"),
+        ("steps: !!int x", "not YAML: "),
+        ("a: &a [1, 1]\n" + "b: [" + "*a, " * 20 + "1]", "more than 1048576 bytes, or 10 aliases"),
+        ("- 1", "holds no keys"),
+    ],
+)
+def test_an_experiment_file_that_is_none(text: str, expected: str, nst: Door, tmp_path: Path) -> None:
+    (tmp_path / "it.yaml").write_text(f"# @package _global_\n{text}\n")
+    refused(nst, tmp_path, expected, "experiment=it.yaml", "tracking=none")
+
+
+@pytest.mark.parametrize(
     ("name", "asked"),
     [
         ("it.pth", "backbone=vgg19 backbone.weights=it.pth"),
