@@ -15,7 +15,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError, parse
-from yaml.events import AliasEvent
+from yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent
 
 from nst import modes
 from nst.errors import InputError
@@ -193,19 +193,15 @@ def _own_experiment(given: str) -> str:
     path = as_path("experiment", given)
     refuse_no_file(path, "experiment=")
     try:
-        text = path.read_text(encoding="utf-8") if path.stat().st_size <= LARGEST_EXPERIMENT else None
-        aliases = sum(isinstance(event, AliasEvent) for event in parse(text or ""))
-        held: Any = None
-        if text is not None and aliases <= MOST_ALIASES:
-            held = OmegaConf.to_container(OmegaConf.load(io.StringIO(text)), resolve=False)
+        if path.stat().st_size > LARGEST_EXPERIMENT:
+            raise YAMLError(f"more than {LARGEST_EXPERIMENT} bytes")
+        text = path.read_text(encoding="utf-8")
+        _refuse_bombs(text)
+        held: Any = OmegaConf.to_container(OmegaConf.load(io.StringIO(text)), resolve=False)
     except OSError as error:
         raise InputError(f"experiment={given}: {error.strerror or error}") from None
-    except (YAMLError, ValueError, RecursionError, OmegaConfBaseException) as error:
-        raise InputError(f"experiment={given}: not YAML: {error}") from None
-    if text is None or aliases > MOST_ALIASES:
-        raise InputError(
-            f"experiment={given}: no experiment: it has more than {LARGEST_EXPERIMENT} bytes, or {MOST_ALIASES} aliases"
-        )
+    except (YAMLError, ValueError, OmegaConfBaseException) as error:
+        raise InputError(f"experiment={given}: not YAML of an experiment: {error}") from None
     if not isinstance(held, dict) or not held:
         raise InputError(f"experiment={given}: holds no keys; expected lines such as steps: 100")
     option = Path(os.path.relpath(path)).as_posix()
@@ -213,3 +209,13 @@ def _own_experiment(given: str) -> str:
     group = f"experiment/{folder}" if folder else "experiment"
     ConfigStore.instance().store(name, held, group, package="_global_", provider=given)
     return option
+
+
+def _refuse_bombs(text: str) -> None:
+    """Raise YAMLError for a text that stands for more than memory holds, or would take for ever to parse."""
+    depth = aliases = 0
+    for event in parse(text):
+        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        aliases += isinstance(event, AliasEvent)
+        if depth > DEEPEST or aliases > MOST_ALIASES:
+            raise YAMLError(f"more than {DEEPEST} levels, or {MOST_ALIASES} aliases")

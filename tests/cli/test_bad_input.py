@@ -309,9 +309,11 @@ def test_weights_that_are_none(kind: str, suffix: str, nst: Door, tmp_path: Path
     [
         ("defaults: [[override /layers: classroom]]", "the config cannot be composed: ValueError: Unsupported type"),
         ("3", "Invalid loaded object type"),
-        ("steps: !!int x", "not YAML: "),
-        ("a: &a [1, 1]\n" + "b: [" + "*a, " * 20 + "1]", "more than 1048576 bytes, or 10 aliases"),
+        ("steps: !!int x", "not YAML of an experiment: "),
+        ("a: &a [1, 1]\n" + "b: [" + "*a, " * 20 + "1]", "more than 20 levels, or 10 aliases"),
         ("- 1", "holds no keys"),
+        ("steps: " + "[" * 100_000, "more than 20 levels"),
+        ("steps: 3 #" + " " * 2**20, "more than 1048576 bytes"),
     ],
 )
 def test_an_experiment_file_that_is_none(text: str, expected: str, nst: Door, tmp_path: Path) -> None:
