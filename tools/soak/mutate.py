@@ -115,7 +115,7 @@ def _place(root: dict[str, Any], draw: Random) -> tuple[Any, Any, str]:
 
 def _other(value: Any, draw: Random, values: Sequence[Any]) -> Any:
     """Another value; of a number also one like it, and of a tensor another shape or type of the same numbers."""
-    if isinstance(value, torch.Tensor) and draw.random() < 0.6:
+    if isinstance(value, torch.Tensor) and value.layout is torch.strided and draw.random() < 0.6:
         return draw.choice(
             [value.double(), value.half(), value.flatten(), value[None], value * float("nan"), value.to("meta")]
         )
