@@ -150,7 +150,7 @@ def find(key: str, given: str) -> PreviousRun:
     folder, record = path if path.is_dir() else path.parent, _record_of(key, path)
     if record.get("status") == UNREADABLE:
         raise InputError(f"{where}: {record['error']}")
-    if "config" not in record:
+    if not {"config", "inputs", "weights"} <= set(record):
         raise InputError(f"{where}: holds no record of a run: expected its folder, or a result.png that nst wrote")
     if not isinstance(mode := record["config"].get("mode"), str) or mode not in modes.all_modes():
         raise InputError(f"{where}: made by another version of nst, or by none: config.mode: no mode of this one")

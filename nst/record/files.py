@@ -85,8 +85,8 @@ def refuse_changed(where: str, before: Mapping[str, Any], files: Mapping[str, Se
 
 def files_by_name(record: Mapping[str, Any]) -> dict[str, list[FileFacts]]:
     """Role or network → the files that a record says a run was made from."""
-    weights = {network: [file] for network, file in record["weights"].items()}
-    return dict(record["inputs"]) | weights
+    weights = {network: [file] for network, file in record.get("weights", {}).items()}
+    return dict(record.get("inputs", {})) | weights
 
 
 def commit_name(git: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from nst.errors import InputError
 from nst.files import read_own
@@ -82,13 +82,6 @@ class Record(_Form):
     losses: dict[str, Number | None] = {}
     figures: dict[str, Number | None] = {}
     timings: dict[str, Number | dict[str, Number] | None] = {}
-
-    @model_validator(mode="after")
-    def _says_what_it_was_made_from(self) -> "Record":
-        for field in ("inputs", "weights"):
-            if "config" in self.model_fields_set and field not in self.model_fields_set:
-                raise ValueError(f"there is a config, and no {field}")
-        return self
 
 
 class Progress(_Form):

@@ -53,7 +53,7 @@ def look_into_folder(request: Request, experiment: Experiment) -> Start:
         where = previous.where if previous and request.in_its_folder else f"hydra.sweep.dir: {folder}"
         longer = request.in_its_folder and isinstance(experiment.work, Task)
         may_differ = (*MAY_DIFFER, *LENGTH) if longer else MAY_DIFFER
-        roles = set(held["inputs"]) & set(experiment.inputs)
+        roles = set(held.get("inputs", {})) & set(experiment.inputs)
         before, now = present(settings(held)), request.plain_config() | experiment.decided
         refuse_another(where, without_names(before, roles), without_names(now, roles), may_differ)
         refuse_changed(where, held, _files(experiment))

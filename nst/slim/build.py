@@ -168,10 +168,11 @@ def _pictures_of(
         raise InputError(f"{where}: not the folder of a run of mode=fidelity")
     now: Any = OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True)
     refuse_another(where, _paints(record["config"]), _paints(now))
-    before = {file["path"]: [file] for several in record["inputs"].values() for file in several}
+    held = record.get("weights", {})
+    before = {file["path"]: [file] for several in record.get("inputs", {}).values() for file in several}
     files = {file["path"]: [file] for file in images} | {name: [file] for name, file in weights.items()}
-    used_before = {name: several for name, several in files.items() if name in before or name in record["weights"]}
-    refuse_changed(where, {"inputs": before, "weights": record["weights"]}, used_before)
+    used_before = {name: several for name, several in files.items() if name in before or name in held}
+    refuse_changed(where, {"inputs": before, "weights": held}, used_before)
     return folder / RESULTS
 
 
