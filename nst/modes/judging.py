@@ -40,11 +40,13 @@ class Judging:
 
     def figures(self, picture: Tensor) -> dict[str, float]:
         """`judge/FIGURE` → its value, for those of `FIGURES` that apply, of a picture (1, 3 or 4, H, W)."""
-        picture, longest = picture[:, :3], max(picture.shape[2:])
+        picture, longest, of = picture[:, :3], max(picture.shape[2:]), self.reference()
         if longest > LARGEST:
             sides = [max(1, round(side * LARGEST / longest)) for side in picture.shape[2:]]
+            if of.content is not None:  # which was scaled from its file's size, and may be a pixel longer
+                sides = list(of.content.shape[2:])
             picture = F.interpolate(picture, sides, mode="bicubic", antialias=True).clamp(0, 1)
-        picture, of = picture.to(self.network.device), self.reference()
+        picture = picture.to(self.network.device)
         found = pixel_figures(picture, of) | Judge(self.backbone, self.layers, of).figures(picture)
         return {f"judge/{name}": found[name] for name in FIGURES if name in found}
 

@@ -192,3 +192,12 @@ def test_what_cannot_judge_is_refused_before_anything_is_written(
     assert said in result.err
     assert result.err.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["photo.png"]
+
+
+def test_a_large_picture_is_judged_at_the_size_of_its_content(nst: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which is scaled from its file, so that rounding may give it another row."""
+    for module in ("nst.modes.judging.LARGEST", "nst.modes.pixels.build.JUDGED"):
+        monkeypatch.setattr(module, 67)
+    for size in (128, 131, 134):
+        result = nst(*TINY, f"size={size}", "steps=1", "content=chelsea")
+        assert "judge/ssim" in result.record["figures"], result.record["judge"]

@@ -153,7 +153,7 @@ def quickly() -> None:
     from nst import patience
     from nst.tracking import wandb as tracker
 
-    patience.PATIENCE, patience.ALLOWANCE = 8.0, 4.0
+    patience.PATIENCE, patience.ALLOWANCE = 10.0, 5.0
     tracker.INIT_TIMEOUT = tracker.LINEAGE_TIMEOUT = 1.0
 
 
