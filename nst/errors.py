@@ -6,8 +6,6 @@ from difflib import get_close_matches
 
 FAILED, REFUSED, DIVERGED, STOPPED = 1, 2, 3, 128
 """Exit statuses: an error of ours; input that cannot be used; a run that diverged; a signal, whose number is added."""
-
-
 LONGEST_LINE = 2000
 """Characters of an error, which may quote a file."""
 LONGEST_WORD = 200

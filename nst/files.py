@@ -179,6 +179,11 @@ def _locked_by_file(folder: Path) -> Iterator[None]:
             (folder / ".lock").unlink()
 
 
+def write_json(path: Path, value: Any) -> None:
+    """Write a value as a file of strict JSON; otherwise as `write_whole`."""
+    write_whole(path, encode_json(value, indent=2).encode() + b"\n")
+
+
 def make_durable(*paths: Path) -> None:
     """Let files, and folders' entries, reach the disk before this returns: then a power cut cannot undo them."""
     for path in paths:

@@ -17,7 +17,7 @@ from nst.cli.arguments import COMMAND, Labels, command_in, remove_empty, sweep_f
 from nst.cli.expand import BASIC_SWEEPER, expand
 from nst.cli.messages import complain
 from nst.errors import FAILED, REFUSED, InputError, one_line
-from nst.files import encode_json, locked, refuse_links, write_whole
+from nst.files import locked, refuse_links, write_json
 from nst.record.files import NOTE, STOP, UNREADABLE, read_record
 from nst.session import Session
 from nst.text import duration, say
@@ -29,8 +29,6 @@ log = logging.getLogger(__name__)
 
 BEGAN = "NST_SWEEP_BEGAN"
 """Environment variable: when this sweep was started, in seconds since the epoch. Launchers pass it on to the jobs."""
-
-
 SAVING = 60.0
 """Most seconds to wait for jobs that save."""
 
@@ -51,7 +49,7 @@ class Begin(Callback):
             here.locks.enter_context(locked(folder))
             (folder / STOP).unlink(missing_ok=True)
             if not config.sweep.dry_run:
-                write_whole(folder / NOTE, encode_json({"command": os.environ[COMMAND]}).encode() + b"\n")
+                write_json(folder / NOTE, {"command": os.environ[COMMAND]})
         except InputError as error:
             complain(error)
             sys.exit(REFUSED)
@@ -90,7 +88,7 @@ def leave_failure(folder: Path, labels: Labels, status: str, error: str) -> None
     """Leave a record for a job that did not write its own."""
     if not holds_run(folder):
         facts = {"status": status, "command": labels.command, "overrides": labels.overrides, "name": labels.name}
-        write_whole(folder / "record.json", encode_json(facts | {"error": error}, indent=2).encode() + b"\n")
+        write_json(folder / "record.json", facts | {"error": error})
 
 
 def all_refused(folder: Path) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from nst.errors import InputError
-from nst.files import encode_csv, encode_json, make_durable, write_whole
+from nst.files import encode_csv, encode_json, make_durable, write_json, write_whole
 from nst.images.files import WRITTEN, encode_as, encode_jpeg, encode_png
 from nst.record.files import CHECKPOINT, VERSION
 from nst.record.provenance import git_state, versions
@@ -104,4 +104,4 @@ class Record:
         make_durable(*self.results, self.folder / "record.json", self.folder)
 
     def _write_facts(self) -> None:
-        write_whole(self.folder / "record.json", encode_json(self.facts, indent=2).encode() + b"\n")
+        write_json(self.folder / "record.json", self.facts)

@@ -21,7 +21,7 @@ from PIL import Image
 from nst.errors import InputError
 from nst.images import files as imagefile
 from tests.conftest import SMALL, Door
-from tests.processes import Command
+from tools.soak.processes import Command
 
 REFUSED = [
     ("styl_weight=1", "did you mean 'style_weight'?"),

@@ -11,7 +11,7 @@ from PIL.PngImagePlugin import PngInfo
 from tests.cli.test_bad_input import Malice
 from tests.cli.test_sweeps import stop_at
 from tests.conftest import SMALL, Door
-from tests.processes import Command
+from tools.soak.processes import Command
 
 
 @pytest.fixture(autouse=True)

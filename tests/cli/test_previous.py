@@ -22,7 +22,7 @@ from nst.files import locked
 from nst.record.record import Record
 from tests.cli.test_sweeps import stop_at
 from tests.conftest import SMALL, Door, exit_status, pixels
-from tests.processes import Command
+from tools.soak.processes import Command
 
 KILLS = 2
 """How often a run is killed before it may end; `make soak` does it for longer, and in every mode."""

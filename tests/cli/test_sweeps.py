@@ -14,8 +14,8 @@ from nst.engine.task import Task
 from nst.losses.terms import Style
 from nst.modes.pixels.task import Pixels
 from tests.conftest import SMALL, Door, pixels
-from tests.processes import Command
 from tests.tracking.test_wandb import TRACKED, group
+from tools.soak.processes import Command
 
 LAUNCHERS = {
     "hydra_joblib_launcher": ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"],

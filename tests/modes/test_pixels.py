@@ -23,7 +23,7 @@ from nst.images.files import load
 from nst.images.samples import find
 from tests.cli.test_sweeps import stop_at
 from tests.conftest import SHARED, SMALL, Door, pixels
-from tests.processes import Command
+from tools.soak.processes import Command
 
 
 def likeness(image: np.ndarray[Any, Any], pixels: np.ndarray[Any, Any]) -> float:

@@ -16,11 +16,11 @@ import torch
 
 from nst.errors import InputError
 from tests.conftest import exit_status
-from tests.processes import Command
 from tools.bench import processes, stages
 from tools.bench.__main__ import main
 from tools.bench.descents import OPTIMIZERS, descend, slim_objective
 from tools.bench.tables import descents
+from tools.soak.processes import Command
 
 
 def forked(command: list[str], env: Mapping[str, str], **_: Any) -> subprocess.CompletedProcess[str]:

@@ -13,7 +13,7 @@ from nst.session import Session
 from nst.tracking import TrackedRun
 from nst.tracking.wandb import Wandb, WandbMode, WandbTracker
 from tests.conftest import SMALL, Door
-from tests.processes import Command
+from tools.soak.processes import Command
 
 TRACKED = [argument for argument in SMALL if argument != "tracking=none"]
 WANDB = str(Path(sys.executable).with_name("wandb"))

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import SMALL
-from tests.processes import Command
 from tests.tracking.test_wandb import inspect
+from tools.soak.processes import Command
 
 TRACKED = [argument for argument in SMALL if argument != "tracking=none"]
 

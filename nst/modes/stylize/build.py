@@ -20,7 +20,7 @@ from nst.images import samples
 from nst.images.files import load
 from nst.judges import Look, Place, Reference
 from nst.modes.judging import LARGEST as JUDGED
-from nst.modes.judging import judging
+from nst.modes.judging import Judging, judging
 from nst.modes.parts import Experiment, Setting, file_facts, generator_file
 from nst.modes.stylize.paint import Painting, paint_folder, paint_one, results_of
 
@@ -58,22 +58,26 @@ def build(setting: Setting) -> Experiment:
     images, others = find_images(folder)
     if not images:
         raise InputError(f"content={config.content}: no image among its {others} files")
-    judge = None
+    judge = judge_one = None
     if config.judge.name != "auto":  # judging takes ten times as long as painting
         judge = judging(setting, partial(_reference, setting, images[0], JUDGED, description))
-
-    def judge_one(path: Path, picture: Tensor) -> dict[str, float]:
-        assert judge is not None
-        of = partial(_reference, setting, path, max(picture.shape[2:]), description)
-        return replace(judge, reference=of).figures(picture)
-
+    if judge:
+        judge_one = partial(_figures, judge, setting, description)
     return Experiment(
-        partial(paint_folder, painting, results_of(folder, images), judge_one if judge else None),
+        partial(paint_folder, painting, results_of(folder, images), judge_one),
         weights=weights,
         judging=judge,
         lighter=lighter,
         data=data | {"images": len(images), "not_images": others},
     )
+
+
+def _figures(
+    judge: Judging, setting: Setting, description: dict[str, Any], path: Path, picture: Tensor
+) -> dict[str, float]:
+    """The judge's figures of one picture of a folder. path: its content."""
+    of = partial(_reference, setting, path, max(picture.shape[2:]), description)
+    return replace(judge, reference=of).figures(picture)
 
 
 def _reference(setting: Setting, content: Path, size: int, description: dict[str, Any]) -> Reference:
