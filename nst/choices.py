@@ -2,6 +2,9 @@
 
 from enum import Enum
 
+REST = "rest"
+"""As the mask of a region: what the other regions leave."""
+
 
 class Pooling(Enum):
     """How the backbone halves its feature maps."""

@@ -3,6 +3,7 @@
 import warnings
 from pathlib import Path
 from typing import Any
+from zipfile import ZIP_STORED, ZipFile, is_zipfile
 
 import psutil
 import torch
@@ -21,11 +22,23 @@ def refuse_too_large(path: Path, where: str = "") -> None:
 def read_tensors(path: Path) -> Any:
     """What torch.save wrote to a file: only tensors, on the CPU, and plain values; no code in it is run.
 
-    Raises errors of any kind for anything else.
+    Raises errors of any kind for anything else, and for a byte that has changed since.
     """
+    if is_zipfile(path):  # before torch 1.6, it had no checksums
+        _refuse_damaged(path)
     with warnings.catch_warnings():  # such as that of sparse tensors, which whoever reads refuses
         warnings.simplefilter("ignore")
         return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _refuse_damaged(path: Path) -> None:
+    """Raise ValueError for a zip file with a wrong checksum, which torch does not look at, or that is compressed.
+
+    torch.save compresses nothing, and a small file could become too large for the memory.
+    """
+    with ZipFile(path) as file:
+        if any(entry.compress_type != ZIP_STORED for entry in file.infolist()) or file.testzip():
+            raise ValueError("damaged")
 
 
 def holds_numbers(tensor: torch.Tensor) -> bool:

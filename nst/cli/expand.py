@@ -1,9 +1,11 @@
 """Sweeps beyond the product of lists: keys that go together (`zip`), and the same with other seeds (`repeats`)."""
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
+from math import prod
 from typing import Any
 
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import ChoiceSweep, Override, RangeSweep
 from hydra.core.plugins import Plugins
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict, read_write
 
@@ -13,6 +15,8 @@ from nst.errors import InputError
 
 BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 """Hydra's own sweeper, which takes all combinations."""
+MOST_JOBS = 10_000
+"""Of one sweep."""
 _rows: list[list[str]] = []
 """What each number of `zip` stands for: the overrides of a job."""
 
@@ -84,18 +88,31 @@ def written(value: Any) -> str:
 
 
 def install() -> None:
-    """Let Hydra's sweeper put in each job, for the number of a row of `zip`, the row's overrides."""
+    """Let Hydra's sweeper put in each job, for the number of a row of `zip`, the row's overrides.
+
+    And let it refuse more than MOST_JOBS before it lists them.
+    """
     sweeper: Any = Plugins.instance().class_name_to_class[BASIC_SWEEPER]  # not the one that an import gives
     split = sweeper.split_arguments
     if getattr(split, "zips", False):
         return
 
     def split_arguments(overrides: list[Override], max_batch_size: int | None) -> list[list[list[str]]]:
+        if (jobs := prod(map(_values, overrides))) > MOST_JOBS:
+            raise InputError(f"-m: asks for {jobs} jobs or more; a sweep has at most {MOST_JOBS}")
         batches = split(overrides, max_batch_size)
         return [[[word for given in job for word in _unfolded(given)] for job in batch] for batch in batches]
 
     split_arguments.zips = True  # type: ignore[attr-defined]
     sweeper.split_arguments = staticmethod(split_arguments)
+
+
+def _values(override: Override) -> int:
+    """How many values an override goes over; of a range not more are counted than a sweep can have."""
+    value = override.value()
+    if isinstance(value, RangeSweep):
+        return sum(1 for _ in islice(value.range(), MOST_JOBS + 1))
+    return len(value.list) if isinstance(value, ChoiceSweep) else 1
 
 
 def _unfolded(word: str) -> list[str]:

@@ -6,6 +6,7 @@ import shlex
 from argparse import ArgumentError, ArgumentParser
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from nst.errors import InputError
 from nst.files import as_path
 from nst.images import samples
 from nst.record.files import NOTE, UNREADABLE, commit_name, files_by_name, read_record, settings
+from nst.record.paths import NAMED, with_paths
 
 HARMLESS = re.compile(
     r"hydra/(launcher|sweeper)=\w+|hydra\.launcher\.n_jobs=-?\d+|hydra\.sweeper\.(n_trials=\d+|params\..*)", re.DOTALL
@@ -58,7 +60,7 @@ class PreviousRun:
         """
         if self.continues and self._is_of_another_scale:
             raise InputError(f"{self.where}: of an older nst, whose losses had another scale; rerun= makes it anew")
-        held = _escaped(present(settings(self.record)))
+        held = _escaped(self._held)
         config: Any = OmegaConf.structured(schema.root())
         try:
             config.optimizer = OmegaConf.structured(OPTIMIZERS[held["optimizer"]["name"]])
@@ -76,19 +78,25 @@ class PreviousRun:
             section = key.rpartition(".")[0]
             if not section or None not in (OmegaConf.select(config, section), OmegaConf.select(composed, section)):
                 OmegaConf.update(config, key, OmegaConf.select(composed, key), merge=False)
-        self._find_inputs(config, held)
         assert isinstance(config, DictConfig)
         return config
 
-    def _find_inputs(self, config: Any, held: dict[str, Any]) -> None:
-        """Where a relative path leads nowhere from this working folder, take the one from the run's folder."""
-        for role, files in self.record["inputs"].items():
-            given = config.get(role)
-            names = list(given) if OmegaConf.is_list(given) else [given]
-            if given != held.get(role) or not all(isinstance(name, str) for name in names) or len(names) != len(files):
-                continue
-            found = [_found(role, name, self.folder, file) for name, file in zip(names, files, strict=True)]
-            config[role] = found if OmegaConf.is_list(given) else found[0]
+    @cached_property
+    def _held(self) -> dict[str, Any]:
+        """The recorded config with the present keys.
+
+        A path that leads nowhere from this working folder, but does from the recorded one, is that.
+        """
+        inputs, there = self.record["inputs"], self.record.get("working_folder")
+        keys = [*(key for key in NAMED if key != "init" or "init" in inputs), "backbone.weights", "judge.weights"]
+
+        def found(key: str, name: str) -> str:
+            if there is None or name in samples.NAMES or as_path(key, name).exists():
+                return name
+            path = self.folder / there / name
+            return str(path) if path.exists() else name
+
+        return with_paths(present(settings(self.record)), keys, found)
 
     @property
     def _is_of_another_scale(self) -> bool:
@@ -122,10 +130,9 @@ class PreviousRun:
 
     def refuse_missing_inputs(self, config: DictConfig) -> None:
         """Raise InputError if an image that the previous run used is gone, and the config asks for it again."""
-        held = present(settings(self.record))
         for role, files in self.record["inputs"].items():
             given = config.get(role)  # None for the images of regions: their builder looks for them
-            if files and given is not None and given == held.get(role):
+            if files and given is not None and given == self._held.get(role):
                 names = given if OmegaConf.is_list(given) else [given]
                 for name, file in zip(names, files, strict=False):
                     if as_path(role, name).is_dir():
@@ -135,11 +142,6 @@ class PreviousRun:
                     except InputError:
                         gone = f"its {role}, {file['path']}, is gone; put it back, or give another with {role}="
                         raise InputError(f"{self.where}: {gone}") from None
-
-
-def _found(role: str, name: str, folder: Path, file: Mapping[str, Any]) -> str:
-    there = folder / (file.get("from_folder") or "")
-    return str(there) if file.get("from_folder") and not as_path(role, name).exists() and there.is_file() else name
 
 
 def find(key: str, given: str) -> PreviousRun:

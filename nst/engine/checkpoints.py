@@ -6,7 +6,8 @@ from typing import Any
 from nst.engine.task import Task
 from nst.errors import InputError, one_line
 from nst.files import as_path, refuse_no_file
-from nst.record.files import CHECKPOINT, FileFacts, refuse_another, refuse_changed, without_names
+from nst.record.files import CHECKPOINT, FileFacts, files_by_name, refuse_another, refuse_changed
+from nst.record.paths import without_names
 from nst.record.schema import check_checkpoint
 from nst.tensors import read_tensors, refuse_too_large
 
@@ -31,8 +32,8 @@ def read_checkpoint(
     except Exception:  # a broken pickle can raise anything
         raise InputError(f"{where}: no checkpoint of this version of nst: not a whole file of torch.save") from None
     check_checkpoint(saved, where)
-    roles = set(saved["made_from"]["inputs"]) & set(files)
-    refuse_another(where, without_names(saved["config"], roles), without_names(config, roles), may_differ)
+    known = set(files_by_name(saved["made_from"])) & set(files)
+    refuse_another(where, without_names(saved["config"], known), without_names(config, known), may_differ)
     refuse_changed(where, saved["made_from"], files)
     if (step := saved["progress"]["step"]) > last:
         raise InputError(f"{where}: that run had got to step {step}; ask for more than steps={step}")

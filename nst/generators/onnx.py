@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,8 @@ LARGEST_MODEL = 2**30
 """Bytes of a file: a generator of 1024 channels has less."""
 TRIED = (64, 64), (64, 80)
 """Heights and widths, in pixels, of the images that a file from elsewhere is tried with."""
+LONGEST_TRIAL = 60.0
+"""Seconds. A model can hold loops without an end."""
 LARGEST_DIFFERENCE = 1e-3
 """Largest accepted difference between the results of torch and onnxruntime, in pixel values of [0, 1]."""
 
@@ -96,29 +99,37 @@ def load(path: Path) -> tuple[Callable[[Tensor], Tensor], dict[str, Any]]:
     return paint_function, read_description(path, described)
 
 
-def _try(paint: Callable[[Tensor], Tensor], path: Path) -> None:
+def _try(paint: Callable[..., Tensor], path: Path) -> None:
     """Raise InputError for a model that does not paint images: whoever made it, it is tried with two sizes first."""
-    for size in TRIED:
-        try:
-            painted = paint(torch.full((1, 3, *size), 0.5))
-        except Exception:  # of another input, or number of results
-            painted = torch.empty(0)
-        if painted.shape != (1, 3, *size) or painted.dtype != torch.float32 or not painted.isfinite().all():
-            raise InputError(
-                f"checkpoint={path}: makes no finite image (1, 3, {size[0]}, {size[1]}) from one of that size; "
-                "expected a file written by mode=export"
-            )
+    import onnxruntime
+
+    running = onnxruntime.RunOptions()
+    timer = Timer(LONGEST_TRIAL, setattr, (running, "terminate", True))
+    timer.start()
+    try:
+        for size in TRIED:
+            try:
+                painted = paint(torch.full((1, 3, *size), 0.5), running)
+            except Exception:  # of another input, or number of results, or too slow
+                painted = torch.empty(0)
+            if painted.shape != (1, 3, *size) or painted.dtype != torch.float32 or not painted.isfinite().all():
+                raise InputError(
+                    f"checkpoint={path}: makes no finite image (1, 3, {size[0]}, {size[1]}) from one of that size in "
+                    f"{LONGEST_TRIAL:.0f} s; expected a file written by mode=export"
+                )
+    finally:
+        timer.cancel()
 
 
-def _make_paint(model: bytes) -> Callable[[Tensor], Tensor]:
+def _make_paint(model: bytes) -> Callable[..., Tensor]:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what is wrong with a model is raised, too
     session = onnxruntime.InferenceSession(model, options, providers=onnxruntime.get_available_providers())
 
-    def paint(image: Tensor) -> Tensor:
-        (painted,) = session.run(None, {"image": np.ascontiguousarray(image.numpy())})
+    def paint(image: Tensor, running: onnxruntime.RunOptions | None = None) -> Tensor:
+        (painted,) = session.run(None, {"image": np.ascontiguousarray(image.numpy())}, running)
         return torch.from_numpy(np.asarray(painted))
 
     return paint

@@ -8,9 +8,15 @@ from pathlib import Path
 from PIL import Image
 
 from nst.errors import InputError
+from nst.patience import within
 
-MAX_PIXELS = 200_000_000
-"""A larger image (over 14,000 pixels square) is refused before it is decoded: reading it would take over 10 GB."""
+MAX_PIXELS = 178_000_000
+"""A larger image (over 13,300 pixels square) is refused before it is decoded: reading it would take about 10 GB.
+
+Pillow itself refuses few more.
+"""
+SLOWEST = 120.0
+"""Seconds that reading an image may take. A small JPEG file can hold thousands of scans of so many pixels."""
 
 
 def is_written_image(path: Path) -> bool:
@@ -28,12 +34,12 @@ def is_written_image(path: Path) -> bool:
 def read_written(path: Path, side: int | None = None) -> Image.Image:
     """A PNG or JPEG image that a run has written, in 8-bit RGB, scaled down to a longest side of `side` pixels.
 
-    One that is damaged or cut short is gray: a report shows the others. Raises InputError for anything else, such as a
-    link.
+    One that is damaged, cut short or too slow to read is gray: a report shows the others. Raises InputError for
+    anything else, such as a link.
     """
     with _open_written(path) as image:
         try:
-            picture = image.convert("RGB")
+            picture = within(SLOWEST, lambda: image.convert("RGB"))
         except Exception:  # a broken file can raise anything in Pillow
             picture = Image.new("RGB", image.size, "gray")
     if side:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nst.choices import REST
 from nst.errors import InputError
 from nst.files import as_path, version
 from nst.generators.data import find_images
@@ -15,8 +16,6 @@ from nst.images import samples
 from nst.images.masks import STRAY, Mask, check_shape, fitted, rgb
 from nst.losses.guide import FAINT
 
-REST = "rest"
-"""The mask of what the other regions leave."""
 KEYS = ("mask", "style", "style_mix", "style_mask", "weight")
 LARGEST_WEIGHT = 1e6
 """Of a region, and of a style in a mix."""

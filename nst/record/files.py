@@ -51,13 +51,6 @@ def dotted(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def without_names(config: Mapping[str, Any], roles: Collection[str]) -> dict[str, Any]:
-    """A config without the names of those roles' images and of weights: files are compared by what is in them."""
-    named = {role: "files" for role in roles if isinstance(config.get(role), str | list)}
-    backbone = config.get("backbone")
-    return {**config, **named} | ({"backbone": backbone | {"weights": None}} if isinstance(backbone, dict) else {})
-
-
 def refuse_another(where: str, before: dict[str, Any], now: dict[str, Any], but: Collection[str] = ()) -> None:
     """Raise InputError if a key has another value now than in the config of a previous run.
 

@@ -42,8 +42,6 @@ class FileFacts(_Form):
 
     path: PathText
     sha256: Annotated[str, StringConstraints(max_length=64)]
-    from_folder: PathText | None = None
-    """A relative path from the run's folder: the working folder may be another one now."""
 
 
 class Git(_Form):
@@ -71,6 +69,8 @@ class Record(_Form):
     roles: dict[str, list[str]] = {}
     inputs: dict[str, list[FileFacts]] = {}
     weights: dict[str, FileFacts] = {}
+    working_folder: PathText | None = None
+    """From the run's folder: what the config's relative paths begin at. It may be another one now."""
     device: dict[str, Any] = {}
     data: dict[str, Any] = {}
     versions: dict[str, str | None] = {}

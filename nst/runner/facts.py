@@ -38,19 +38,12 @@ def first_facts(
     facts |= {
         "decided": experiment.decided,
         "roles": {key: list(roles) for key, roles in request.mode.roles.items()},
-        "inputs": {role: [_from_folder(file, request.folder) for file in of] for role, of in experiment.inputs.items()},
+        "inputs": experiment.inputs,
         "weights": experiment.weights,
         "device": devices.facts(device),
     }
+    with suppress(ValueError):  # on another drive of Windows
+        facts["working_folder"] = os.path.relpath(os.curdir, request.folder)
     if plan := experiment.plan:
         facts["memory"] = {"estimated_mb": round(plan.bytes / 1e6), "strips": plan.strips}
     return facts | ({"data": experiment.data} if experiment.data else {})
-
-
-def _from_folder(file: Mapping[str, str], folder: Path) -> dict[str, str]:
-    """What a record says of an input; of a relative path also where it is from the run's folder: others may resume."""
-    facts, path = dict(file), file["path"]
-    if not os.path.isabs(path):
-        with suppress(ValueError):  # on another drive of Windows
-            facts["from_folder"] = os.path.relpath(path, folder)
-    return facts

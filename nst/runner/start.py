@@ -13,12 +13,13 @@ from nst.modes.parts import Experiment
 from nst.record.files import (
     CHECKPOINT,
     UNREADABLE,
+    files_by_name,
     read_record,
     refuse_another,
     refuse_changed,
     settings,
-    without_names,
 )
+from nst.record.paths import without_names
 from nst.runner.request import Request
 
 LENGTH = ("steps", "epochs")
@@ -53,10 +54,11 @@ def look_into_folder(request: Request, experiment: Experiment) -> Start:
         where = previous.where if previous and request.in_its_folder else f"hydra.sweep.dir: {folder}"
         longer = request.in_its_folder and isinstance(experiment.work, Task)
         may_differ = (*MAY_DIFFER, *LENGTH) if longer else MAY_DIFFER
-        roles = set(held.get("inputs", {})) & set(experiment.inputs)
+        files = _files(experiment)
+        known = set(files_by_name(held)) & set(files)
         before, now = present(settings(held)), request.plain_config() | experiment.decided
-        refuse_another(where, without_names(before, roles), without_names(now, roles), may_differ)
-        refuse_changed(where, held, _files(experiment))
+        refuse_another(where, without_names(before, known), without_names(now, known), may_differ)
+        refuse_changed(where, held, files)
         if held["status"] == "finished" and not all((folder / name).is_file() for name in held.get("results", [])):
             held["status"] = "running"  # its last checkpoint has what is gone
         if held["status"] == "finished" and request.labels.sweep:

@@ -389,6 +389,16 @@ def test_a_checkpoint_that_is_none(data: bytes, nst: Door, tmp_path: Path) -> No
     )
 
 
+def test_a_checkpoint_of_which_one_bit_has_changed(nst: Door, tmp_path: Path) -> None:
+    torch.save({"task": {"pixels": torch.zeros(1000)}}, tmp_path / "it.ckpt")
+    data = bytearray((tmp_path / "it.ckpt").read_bytes())
+    data[data.index(bytes(2000)) + 1000] ^= 1
+    (tmp_path / "it.ckpt").write_bytes(data)
+    refused(
+        nst, tmp_path, "resume=it.ckpt: no checkpoint of this version of nst: not a whole", *SMALL, "resume=it.ckpt"
+    )
+
+
 def test_a_checkpoint_of_another_version(nst: Door, tmp_path: Path) -> None:
     torch.save({"state_dict": {}, "pytorch-lightning_version": "1.0"}, tmp_path / "old.ckpt")
     refused(nst, tmp_path, "resume=old.ckpt: no checkpoint of this version of nst", *SMALL, "resume=old.ckpt")

@@ -21,7 +21,7 @@ from nst.errors import InputError
 from nst.files import locked
 from nst.record.record import Record
 from tests.cli.test_sweeps import stop_at
-from tests.conftest import SMALL, Door, exit_status, pixels
+from tests.conftest import ROOT, SMALL, Door, exit_status, pixels
 from tools.soak.processes import Command
 
 KILLS = 2
@@ -254,6 +254,55 @@ def test_inputs_are_found_from_another_folder_and_known_by_what_is_in_them(
     assert given.status == 0, given.err
     for folder in ("half", "moved"):
         assert np.array_equal(pixels(tmp_path / folder / "result.png"), pixels(tmp_path / "whole" / "result.png"))
+
+
+def test_every_relative_path_of_a_run_is_found_from_another_folder(
+    nst: Door, photo: Path, photos: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    half = np.zeros((48, 64), np.uint8)
+    half[:, :32] = 255
+    Image.fromarray(half).save("half.png")
+    shutil.copy(ROOT / "nst" / "backbones" / "slim.safetensors", "weights.safetensors")
+    shutil.copytree(photos, "styles")
+    for path in sorted(Path("styles").iterdir())[2:]:
+        path.unlink()
+    regions = "regions=[{mask: half.png, style: photos/0.png}, {mask: rest, style: waves}]"
+    small = ("mode=train", "tracking=none", "generator.width=4", "generator.blocks=1", "data.size=48", "data.workers=0")
+    asked = {
+        "regions": (*SMALL, "content=photo.png", regions, "init=photo.png", "backbone.weights=weights.safetensors"),
+        "folder": (*SMALL, "content=photo.png", "style=styles", "init=noise"),
+        "train": (*small, "data.dir=photos", "style=photo.png", "data.batch=2", "steps=6"),
+    }
+    for name, words in asked.items():
+        stop_at(2, monkeypatch)
+        stopped = nst(*words, f"hydra.run.dir={name}", "trainer.checkpoint_seconds=1e-6", "tracking.loss_every=2")
+        assert stopped.status == 130, stopped.err
+    (elsewhere := tmp_path / "elsewhere").mkdir()
+    Path("init").mkdir()
+    monkeypatch.chdir(elsewhere)
+    for name in asked:
+        resumed = nst(f"resume=../{name}", f"hydra.run.dir=../{name}")
+        assert resumed.status == 0, resumed.err
+    exported = nst("mode=export", "checkpoint=../train", "tracking=none", "hydra.run.dir=../exported")
+    assert exported.status == 0, exported.err
+    monkeypatch.chdir(tmp_path)
+    for name in ("exported", "train", "regions"):
+        again = nst(f"rerun={name}", f"hydra.run.dir=again/{name}")
+        assert again.status == 0, again.err
+    assert np.array_equal(pixels(Path("again/regions/result.png")), pixels(Path("regions/result.png")))
+
+
+def test_a_run_does_not_go_on_with_its_files_in_other_places(
+    nst: Door, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(photo, "other.png")
+    asked = (*SMALL, "init=noise", "hydra.run.dir=half", "trainer.checkpoint_seconds=1e-6", "tracking.loss_every=2")
+    stop_at(2, monkeypatch)
+    assert nst(*asked, "style=[photo.png,photo.png,waves]").status == 130
+    refused = nst(*asked, "style=[photo.png,waves,waves]", "resume=half")
+    assert refused.status == 2
+    assert "that run had style=" in refused.err
+    assert nst(*asked, "style=[other.png,other.png,waves]", "resume=half").status == 0
 
 
 def test_a_job_whose_picture_is_gone_makes_it_again_and_an_unreadable_one_is_left_alone(

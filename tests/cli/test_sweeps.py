@@ -273,6 +273,8 @@ def test_repeats_are_one_row_with_a_mean_and_a_deviation(nst: Door, tmp_path: Pa
         (["repeats=0"], "repeats=0: must be at least 1"),
         (["repeats=2", "experiment=adam_search"], "a search chooses its own runs"),
         (["zip={styl:[a,b]}"], "no key 'styl'"),
+        (["-m", "seed=range(0,1000000000)"], "asks for 10001 jobs or more; a sweep has at most 10000"),
+        (["-m", "style_weight=range(0,1,0.01)", "seed=range(0,200)"], "asks for 20000 jobs or more"),
     ],
 )
 def test_what_cannot_go_together_is_refused(asked: list[str], said: str, nst: Door, tmp_path: Path) -> None:

@@ -4,12 +4,13 @@ import json
 import re
 from pathlib import Path
 from typing import Any
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from nst.generators import tiles
+from nst.generators import onnx, tiles
 from nst.generators.files import encode, load
 from nst.generators.networks import Generator, cyclegan, johnson
 from tests.conftest import Door
@@ -108,6 +109,9 @@ def test_what_is_no_generator_is_refused_in_one_line(nst: Door, tmp_path: Path) 
     (tmp_path / "short.ckpt").write_bytes((tmp_path / "whole.ckpt").read_bytes()[:-2000])
     (tmp_path / "stub.ckpt").write_bytes(b"\x80\x02.")
     torch.save(Attack(), tmp_path / "attack.ckpt")
+    with ZipFile(tmp_path / "whole.ckpt") as whole, ZipFile(tmp_path / "packed.ckpt", "w", ZIP_DEFLATED) as packed:
+        for name in whole.namelist():
+            packed.writestr(name, whole.read(name))
     torch.save({"state_dict": tensors}, tmp_path / "foreign.pth")
     torch.save([1, 2], tmp_path / "list.pt")
     torch.save({"config": {"mode": "transfer"}, "state_dict": {"pixels": torch.zeros(3)}}, tmp_path / "image.ckpt")
@@ -131,6 +135,7 @@ def test_what_is_no_generator_is_refused_in_one_line(nst: Door, tmp_path: Path) 
         ("attack.ckpt", "no generator"),
         ("short.ckpt", "no generator"),
         ("stub.ckpt", "no generator"),
+        ("packed.ckpt", "no generator"),
         ("foreign.pth", "no run of nst"),
         ("list.pt", "no run of nst"),
         ("image.ckpt", "a run of mode=transfer"),
@@ -146,3 +151,27 @@ def test_what_is_no_generator_is_refused_in_one_line(nst: Door, tmp_path: Path) 
     assert not (tmp_path / "attacked").exists()
     assert "mode=stylize needs checkpoint=" in nst("mode=stylize", "tracking=none").err
     assert "mode=export needs checkpoint=" in nst("mode=export", "tracking=none").err
+
+
+def test_an_onnx_model_without_an_end_is_given_up(nst: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("onnx", reason="the extra onnx is not installed")
+    from onnx import TensorProto, helper, save
+
+    condition = helper.make_tensor_value_info("condition", TensorProto.BOOL, [])
+    number = helper.make_tensor_value_info("number", TensorProto.INT64, [])
+    inside = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("x", "y")]
+    still = helper.make_tensor_value_info("still", TensorProto.BOOL, [])
+    again = [helper.make_node("Identity", ["condition"], ["still"]), helper.make_node("Sin", ["x"], ["y"])]
+    body = helper.make_graph(again, "body", [number, condition, inside[0]], [still, inside[1]])
+    shape: list[str | int | None] = ["batch", 3, "height", "width"]
+    image, painted = (helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in ("image", "painted"))
+    times = helper.make_tensor("times", TensorProto.INT64, [], [10**12])
+    yes = helper.make_tensor("yes", TensorProto.BOOL, [], [True])
+    loop = helper.make_node("Loop", ["times", "yes", "image"], ["painted"], body=body)
+    graph = helper.make_graph([loop], "endless", [image], [painted], [times, yes])
+    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path / "endless.onnx")
+
+    monkeypatch.setattr(onnx, "LONGEST_TRIAL", 0.1)
+    refused = nst("mode=stylize", "checkpoint=endless.onnx", "content=chelsea", "tracking=none")
+    assert refused.status == 2
+    assert "makes no finite image (1, 3, 64, 64)" in refused.err

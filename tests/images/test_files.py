@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
@@ -109,6 +110,16 @@ def test_a_too_large_image_is_refused_before_it_is_decoded(photo: Path, monkeypa
     monkeypatch.setattr(files, "MAX_PIXELS", 1000)
     with pytest.raises(InputError, match="64×48 pixels"):
         files.load(photo, 32)
+
+
+def test_an_image_that_takes_too_long_is_refused(photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a progressive JPEG file of a megabyte can, for hours."""
+    done = Event()
+    monkeypatch.setattr(files, "SLOWEST", 0.05)
+    monkeypatch.setattr(files, "_to_srgb", lambda *_: done.wait(60))
+    with pytest.raises(InputError, match=r"photo\.png: reading it takes more than 0 s"):
+        files.load(photo, 32)
+    done.set()
 
 
 def test_png_keeps_every_pixel_and_the_text(photo: Path) -> None:
