@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.types import RunMode
+from omegaconf import OmegaConf
 
 from nst.errors import InputError
 from nst.schema import RENAMED
@@ -87,13 +88,19 @@ def refuse_renamed(arguments: list[str]) -> None:
 
 def names_folder(hydra_config: Any) -> bool:
     """Whether the command line says which folder a single run goes to."""
-    return any(override.startswith("hydra.run.dir=") for override in hydra_config.overrides.hydra)
+    return any(override.startswith("hydra.run.dir=") for override in as_typed(hydra_config.overrides.hydra))
+
+
+def as_typed(overrides: Any) -> list[str]:
+    """A list of overrides in Hydra's config, without what an interpolation in one of them stands for."""
+    held: Any = OmegaConf.to_container(overrides, resolve=False)
+    return list(held)
 
 
 def job_labels(hydra_config: Any) -> Labels:
     """The labels of the job that Hydra is about to run."""
     command = os.environ.get(COMMAND, "")
-    overrides = list(hydra_config.overrides.task)
+    overrides = as_typed(hydra_config.overrides.task)
     if hydra_config.mode is not RunMode.MULTIRUN:
         return Labels(command, overrides, "", None)
     shared = [_shortened(word) for word in shlex.split(command)]

@@ -9,6 +9,7 @@ from hydra.core.override_parser.types import ChoiceSweep, Override, RangeSweep
 from hydra.core.plugins import Plugins
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict, read_write
 
+from nst.cli.arguments import as_typed
 from nst.cli.spelling import quoted
 from nst.config import MOST_REPEATS
 from nst.errors import InputError
@@ -31,7 +32,7 @@ def expand(config: DictConfig) -> None:
         return
     if config.hydra.sweeper._target_ != BASIC_SWEEPER:
         raise InputError("zip and repeats: a search chooses its own runs; leave out hydra/sweeper=, or them")
-    words = [word for word in config.hydra.overrides.task if _key(word) != "zip"]
+    words = [word for word in as_typed(config.hydra.overrides.task) if _key(word) != "zip"]
     params = {str(key): value for key, value in (config.hydra.sweeper.params or {}).items()}
     if together is not None:
         rows = [[*row, f"zip={written(together)}"] for row in rows_of(together)]  # the report sees what goes together

@@ -97,6 +97,7 @@ REFUSED = [
     ("style_size=16", "raise style_size"),
     ("background=whit", "not a color"),
     ("resume=nowhere", "no such file"),
+    ('question="${oc.env:HOME}"', "question: Unsupported interpolation type oc.env"),
     ("hydra.run.dir=/dev/null/x", "cannot write to /dev/null/x"),
     ("experiment=nothing", "no such option"),
     ("mode=texture style=null", "mode=texture needs style="),
