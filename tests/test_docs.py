@@ -94,17 +94,25 @@ def desk(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture(scope="session")
+def random_weights(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Files with the names of official weights."""
+    folder, made = tmp_path_factory.mktemp("weights"), []
+    for name, depth in (("vgg19", 29), ("vgg16", 1), ("squeezenet1_0", None)):
+        url = torchvision.models.get_model_weights(name).DEFAULT.url
+        made.append(folder / url.rsplit("/", 1)[-1])
+        torch.save(random_features(name, depth), made[-1])
+    return made
+
+
 @pytest.fixture
-def official_weights(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def official_weights(random_weights: list[Path], desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Random weights where the downloaded ones are kept, and vgg19.pth."""
     hub = Path(torch.hub.get_dir()) / "checkpoints"
     hub.mkdir(parents=True)
-    for name, depth in (("vgg19", 29), ("vgg16", 1), ("squeezenet1_0", None)):
-        url = torchvision.models.get_model_weights(name).DEFAULT.url
-        official = hub / url.rsplit("/", 1)[-1]
-        torch.save(random_features(name, depth), official)
-        if name == "vgg19":
-            (desk / "vgg19.pth").symlink_to(official)
+    for path in random_weights:
+        (hub / path.name).symlink_to(path)
+    (desk / "vgg19.pth").symlink_to(random_weights[0])
     published = re.compile(r"-([0-9a-f]{8})\.")
     monkeypatch.setattr("nst.backbones.weights.sha256", lambda path: (*published.findall(path.name), "")[0] + "0" * 56)
 
@@ -170,8 +178,8 @@ def small(words: list[str]) -> list[str]:
     added = next((keys for mode, keys in sizes.items() if mode in words), PICTURE)
     if given(words, ("judge=", "optimized_metric=")):
         added = tuple(word for word in added if word != "judge=none")
-    hydra = ["hydra.sweeper.n_trials=2"] if "experiment=adam_search" in words else []
-    return [*added, *hydra, *(["trainer=cpu"] if "trainer=gpu" in words else []), "tracking=none"]
+    fewer = ["repeats=2"] if given(words, ("repeats=",)) else []
+    return [*added, *fewer, *(["trainer=cpu"] if "trainer=gpu" in words else []), "tracking=none"]
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -1,6 +1,7 @@
 """Lightning Fabric for a run: device, number of processes and precision."""
 
 import logging
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,12 +37,14 @@ def make_fabric(hardware: Hardware) -> Fabric:
     """Raises InputError for what this machine does not have. The processes start with `Fabric.launch`."""
     for package in LIGHTNING:
         logging.getLogger(package).setLevel(logging.WARNING)
+    if hardware.several:  # torch 2.14 has another name for it, which torch 2.11 does not know
+        warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated")
     try:
         fabric = Fabric(
             accelerator=hardware.accelerator,
             devices=hardware.devices or "auto",
             num_nodes=hardware.num_nodes,
-            # frozen buffers are identical on all ranks
+            # each rank has buffers of its own: which images it could not read
             strategy=DDPStrategy(broadcast_buffers=False) if hardware.several else "auto",
             precision="bf16-mixed" if hardware.precision == "bfloat16" else "32-true",
         )

@@ -35,7 +35,7 @@ def test_a_sweep_over_modes_takes_the_keys_of_each(nst: Door, tmp_path: Path) ->
     small = ("generator.width=4", "generator.blocks=0", "data.size=32", "data.workers=0", "tracking=none")
     trained = nst("mode=train", *small, "steps=1", "style_layers=[conv_1]", "hydra.run.dir=trained")
     assert trained.status == 0, trained.err
-    asked = ["-m", "mode=transfer,stylize", "checkpoint=trained", "size=64", "tracking=none", "tile=512"]
+    asked = ["-m", "mode=transfer,stylize", "checkpoint=trained", *SMALL, "tile=512"]
     swept = nst(*asked, "hydra.sweep.dir=sweep")
     assert swept.status == 0, swept.err
     by_file = nst(

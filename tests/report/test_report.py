@@ -585,7 +585,7 @@ def test_every_sweep_runs_to_its_report(name: str, nst: Door, tmp_path: Path) ->
     result = nst(
         f"experiment={name}",
         *FEWER.get(name, []),
-        "steps=2",
+        "steps=1",
         "size=64",
         "tracking=none",
         "judge=none",

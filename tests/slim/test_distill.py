@@ -33,7 +33,7 @@ def arguments(teacher: Path, photos: Path) -> list[str]:
         "distill.weights=vgg.safetensors",
         "distill.layers=[relu1_1,relu1_2,relu2_1]",
         "distill.crop=64",
-        "distill.batch=4",
+        "distill.batch=2",
         "tracking=none",
         "tracking.loss_every=4",
     ]
@@ -168,10 +168,10 @@ def test_guidance_error_is_0_between_a_network_and_itself(loss: StyleLoss) -> No
 
 
 def test_bfloat16_trains_like_float32(nst: Door, arguments: list[str]) -> None:
-    result = nst(*arguments, "steps=8")
+    result = nst(*arguments, "steps=4")
     assert result.status == 0, result.err
     assert result.record["config"]["trainer"]["precision"] == "bfloat16"
-    exact = nst(*arguments, "steps=8", "trainer.precision=float32").rows()
+    exact = nst(*arguments, "steps=4", "trainer.precision=float32").rows()
     assert result.rows()[-1]["loss/total"] == pytest.approx(exact[-1]["loss/total"], rel=0.1)
     assert "only modes that optimize" in nst("mode=stylize", "trainer.precision=bfloat16").err
 
@@ -179,15 +179,16 @@ def test_bfloat16_trains_like_float32(nst: Door, arguments: list[str]) -> None:
 def test_a_resumed_run_equals_one_that_was_not_stopped(
     nst: Door, arguments: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = nst(*arguments, "steps=12")
+    few = (*arguments, "steps=6", "tracking.loss_every=2")
+    whole = nst(*few)
 
     def interrupt(task: Distill) -> None:
-        if task.step == 4:
-            signal.raise_signal(signal.SIGINT)  # the run stops at the next report, after step 8
+        if task.step == 2:
+            signal.raise_signal(signal.SIGINT)  # the run stops at the next report, after step 4
 
     with monkeypatch.context() as patched:
         patched.setattr(Distill, "before_chunk", interrupt)
-        stopped = nst(*arguments, "steps=12")
+        stopped = nst(*few)
     assert stopped.status == 130
     resumed = nst("resume=run2", "hydra.run.dir=run2")
     assert resumed.status == 0, resumed.err
