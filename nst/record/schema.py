@@ -15,8 +15,8 @@ from nst.text import encodable
 
 LARGEST_RECORD = 4 * 2**20
 """Bytes. A record of a thousand styles has a tenth of that."""
-DEEPEST, LONGEST, MOST = 32, 2**20, 1_000_000
-"""Of nested values, of a text in characters, and of values in all: a few bytes of a pickle can hold more by far."""
+DEEPEST, LONGEST, MOST, LARGEST = 32, 2**20, 1_000_000, 10**38
+"""Of nested values, of a text in characters, of values in all, and of integers: a few bytes can hold more by far."""
 BULK = ("task", "optimizer", "rows")
 """The parts of a checkpoint that hold its numbers."""
 
@@ -179,6 +179,8 @@ def _refuse_monsters(value: Any, field: str, where: str) -> None:
             wrong = f"a {type(value).__name__}"
         elif isinstance(value, str) and len(value) > LONGEST:
             wrong = f"a text of more than {LONGEST} characters"
+        elif isinstance(value, int) and abs(value) > LARGEST:
+            wrong = "a number of more than 38 digits"
         if wrong:
             raise InputError(": ".join(filter(None, (where, field[:100], wrong))))
 

@@ -179,6 +179,10 @@ def test_what_differs_from_the_machine_of_then_is_said(nst: Door) -> None:
             "inputs.content.0.path: Input should be a valid string",
         ),
         ('{"config": ' + '{"a": ' * 40 + "1" + "}" * 41, "nested more than 32 deep"),
+        (
+            '{"config": {"optimizer": {"lr": 1' + "0" * 400 + "}}}",
+            "config.optimizer.lr: a number of more than 38 digits",
+        ),
         ('{"version": 2}', "version: Input should be less than or equal to 1"),
         (
             '{"config": {"mode": "transfer", "steps": 3}, "inputs": {}, "weights": {}}',

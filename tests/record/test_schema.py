@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from hydra import compose, initialize_config_dir
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -13,13 +14,14 @@ from nst.errors import InputError
 from nst.record.schema import check_checkpoint
 from nst.report.sweep import read
 from nst.report.table import to_csv
+from nst.schema import CONF
 from tests.conftest import SMALL, Door
 
 ANYTHING = st.recursive(
     st.none()
     | st.booleans()
     | st.integers()
-    | st.integers(10**300, 10**301)
+    | st.integers(10**400, 10**401)
     | st.floats()
     | st.text(max_size=8)
     | st.just("x" * 5000)
@@ -53,6 +55,8 @@ def test_any_record_is_reported_on_and_found_or_refused(nst: Door, tmp_path: Pat
     record = nst(*SMALL, "steps=2").record
     place = tmp_path / "sweep" / "0"
     place.mkdir(parents=True)
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        composed = compose("config", ["mode=transfer"])
 
     @FUZZ
     @given(st.data())
@@ -65,7 +69,9 @@ def test_any_record_is_reported_on_and_found_or_refused(nst: Door, tmp_path: Pat
             assert run.originals == []
         said = ""
         try:
-            said = " ".join(previous.find("rerun", str(place)).differences(record))
+            found = previous.find("rerun", str(place))
+            said = " ".join(found.differences(record))
+            found.refuse_missing_inputs(found.config(composed, [], previous.MACHINE))
         except InputError as error:
             said = str(error)
         assert "\n" not in said
