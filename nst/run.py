@@ -14,13 +14,12 @@ from pathlib import Path
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
 
 import nst
 from nst import metrics, modes, schema, session
 from nst.cli import arguments, expand, foreign, help, once, previous, spelling, sweeps
 from nst.cli.arguments import Labels
-from nst.cli.messages import complain, refuse_unknown
+from nst.cli.messages import complain, is_of_composing, refuse_unknown
 from nst.cli.previous import PreviousRun
 from nst.engine.signals import SIGNALS
 from nst.errors import DIVERGED, FAILED, REFUSED, STOPPED, Diverged, InputError, Stopped, one_line
@@ -116,14 +115,14 @@ def run_job(composed: DictConfig, here: Session) -> float | None:
 
         by_time = not labels.sweep and not (before and before.continues) and not arguments.names_folder(hydra_config)
         summary = execute(Request(config, folder, labels, began, before, by_time), here)
-    except (InputError, Diverged, OmegaConfBaseException) as error:
-        _refuse(error, labels, folder, here)
-        return None
     except KeyboardInterrupt:
         arguments.remove_empty(folder)
         raise
     except Exception as error:
-        _fail(error, labels, folder)
+        if isinstance(error, InputError | Diverged) or is_of_composing(error):
+            _refuse(error, labels, folder, here)
+        else:
+            _fail(error, labels, folder)
         return None
     return metrics.cost(config.optimized_metric, summary)
 

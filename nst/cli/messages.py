@@ -77,15 +77,15 @@ def explain(error: BaseException) -> str | None:
         return _explain_missing_section()
     if isinstance(error, OSError) and error.filename:  # Hydra creates the run's folder
         return f"cannot write to {error.filename}: {error.strerror}"
-    if _raised_in(error) in COMPOSERS:
+    if is_of_composing(error):
         return f"the config cannot be composed: {one_line(error)}"
     return None
 
 
-def _raised_in(error: BaseException) -> str:
-    """The package whose code raised an error."""
+def is_of_composing(error: BaseException) -> bool:
+    """Whether Hydra or OmegaConf raised an error, of whatever kind."""
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    return str(frames[-1].f_globals.get("__name__", "")).partition(".")[0] if frames else ""
+    return bool(frames) and str(frames[-1].f_globals.get("__name__", "")).partition(".")[0] in COMPOSERS
 
 
 def _explain_missing_section() -> str | None:
