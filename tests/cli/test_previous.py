@@ -287,10 +287,12 @@ def test_every_relative_path_of_a_run_is_found_from_another_folder(
     for name in asked:
         resumed = nst(f"resume=../{name}", f"hydra.run.dir=../{name}")
         assert resumed.status == 0, resumed.err
-    exported = nst("mode=export", "checkpoint=../train", "tracking=none", "hydra.run.dir=../exported")
-    assert exported.status == 0, exported.err
+    painted = nst(
+        "mode=stylize", "checkpoint=../train", "content=../photo.png", *SMALL[2:3], "hydra.run.dir=../painted"
+    )
+    assert painted.status == 0, painted.err
     monkeypatch.chdir(tmp_path)
-    for name in ("exported", "train", "regions"):
+    for name in ("painted", "regions"):
         again = nst(f"rerun={name}", f"hydra.run.dir=again/{name}")
         assert again.status == 0, again.err
     assert np.array_equal(pixels(Path("again/regions/result.png")), pixels(Path("regions/result.png")))
