@@ -1,5 +1,6 @@
 """The checkpoint that a run is to continue from: found, checked, and taken up, before the run writes anything."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -44,10 +45,12 @@ def take_up(task: Task, saved: Mapping[str, Any]) -> None:
     """Put a task into the state of a checkpoint. Raises InputError for a state that is not one of this task."""
     task.step, task.seconds = saved["progress"]["step"], saved["progress"]["seconds"]
     try:
-        task.load_state(saved["task"])
-        task.optimizer = task.configure_optimizers()
-        if saved["optimizer"] is not None:
-            task.load_optimizer(saved["optimizer"])
+        with warnings.catch_warnings():  # such as those of a tensor where a number should be
+            warnings.simplefilter("ignore")
+            task.load_state(saved["task"])
+            task.optimizer = task.configure_optimizers()
+            if saved["optimizer"] is not None:
+                task.load_optimizer(saved["optimizer"])
     except Exception as error:  # whoever wrote the file may have put anything into it
         reason = one_line(error)
         raise InputError(f"resume: the checkpoint's state is not one of this run: {reason[:300]}") from None

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
 from nst.errors import InputError
 from nst.files import read_own
@@ -27,6 +27,14 @@ def _with_short_parts(path: str) -> str:
     return path
 
 
+def _not_converted(value: Any) -> Any:
+    """A tensor can be made a float, with a warning."""
+    if not isinstance(value, int | float):
+        raise ValueError("should be a number")
+    return value
+
+
+Given = Annotated[float, BeforeValidator(_not_converted)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 PathText = Annotated[str, StringConstraints(max_length=4096, pattern=r"^[^\x00]+$"), AfterValidator(_with_short_parts)]
 
@@ -97,9 +105,9 @@ class MadeFrom(_Form):
 class Row(_Form):
     """A line of losses.csv."""
 
-    __pydantic_extra__: dict[str, float]
-    step: int | float
-    seconds: float
+    __pydantic_extra__: dict[str, Given]
+    step: Given
+    seconds: Given
 
 
 class Checkpoint(_Form):

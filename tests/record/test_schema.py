@@ -5,6 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+import torch
 from hydra import compose, initialize_config_dir
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -91,6 +93,11 @@ def test_any_checkpoint_has_its_form_or_is_refused() -> None:
         "made_from": {"inputs": {"content": [facts]}, "weights": {"slim": facts}},
     }
     check_checkpoint(whole, "it")
+    for name in ("step", "seconds", "loss/total"):
+        with pytest.raises(InputError, match=rf"it: no checkpoint of this version of nst: rows\.0\.{name}: .*a number"):
+            check_checkpoint(
+                whole | {"rows": [{"step": 0, "seconds": 0.0, name: torch.ones(1, requires_grad=True)}]}, "it"
+            )
     refused = 0
 
     @FUZZ
