@@ -249,4 +249,6 @@ def test_the_notebook_runs_and_shows_its_pictures(tmp_path: Path) -> None:
     NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
     kinds = [kind for cell in notebook.cells for each in cell.get("outputs", ()) for kind in each.get("data", ())]
     assert kinds.count("image/png") == 5
+    said = "".join(str(each.get("text")) for cell in notebook.cells for each in cell.get("outputs", ()))
+    assert "/2 steps" in said  # the bar
     assert (tmp_path / "painted.png").exists()

@@ -16,7 +16,7 @@ class Progress:
 
     def __init__(self) -> None:
         self._bar = tqdm(disable=True)  # until the number of steps is known
-        self._notebook = "ipykernel" in sys.modules
+        self._notebook = _is_notebook()
 
     def start(self, step: int, seconds: float, steps: int) -> None:
         """Begin at a step; seconds: of the steps before it."""
@@ -45,6 +45,13 @@ class Progress:
     def close(self) -> None:
         """Remove the bar."""
         self._bar.close()
+
+
+def _is_notebook() -> bool:
+    """Whether a notebook's kernel runs this; another program may have imported the package without being one."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return shell is not None and "IPKernelApp" in shell.config
 
 
 def _losses(row: Row) -> str:
