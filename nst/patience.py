@@ -1,4 +1,4 @@
-"""Waiting for what may never answer: on a thread of its own, and for so long only."""
+"""Waiting for what may never answer: on a thread of its own, and for no longer than a process has patience for."""
 
 import time
 from collections.abc import Callable
@@ -88,12 +88,3 @@ class Worker:
                 result.set_exception(error)
             except BaseException as error:  # such as SystemExit: not a reason to end the process
                 result.set_exception(RuntimeError(repr(error)))
-
-
-def within(seconds: float, function: Callable[[], T]) -> T:
-    """What the function returns or raises, if that takes no longer. Raises Late; the call is then still going on."""
-    worker = Worker(Patience())
-    try:
-        return worker.call(function, seconds)
-    finally:
-        worker.end()

@@ -3,11 +3,11 @@
 import io
 import math
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -18,10 +18,7 @@ from torch.nn import functional as F
 
 from nst.errors import InputError
 from nst.files import refuse_no_file
-from nst.images.written import MAX_PIXELS, SLOWEST
-from nst.patience import Late, within
-
-T = TypeVar("T")
+from nst.images.written import MAX_PIXELS, Timed
 
 LARGEST_FILE = 2 * 2**30
 """Bytes of an image file: 178 million pixels of 16 bits a channel have little more than half of it."""
@@ -47,9 +44,10 @@ def load(path: Path, size: int | None = None, background: str = "white") -> Tens
 
 def load_opacity(path: Path, size: int | None = None) -> Tensor | None:
     """The alpha channel of an image file, (1, 1, H, W) in [0, 1], scaled as by `load`; None without transparency."""
-    opacity = _opened(path, _opacity)
-    if opacity is None:
-        return None
+    with _quiet_open(path) as image:
+        if not image.has_transparency_data:
+            return None
+        opacity = ImageOps.exif_transpose(image).convert("RGBA").getchannel("A")
     resized = opacity.resize(_fitted(opacity.size, size), Image.Resampling.LANCZOS)
     return torch.from_numpy(np.array(resized))[None, None].float() / 255
 
@@ -79,7 +77,8 @@ def load_crop(path: Path, side: int, scale: float, top: float, left: float) -> T
 def is_image(path: Path) -> bool:
     """Whether Pillow recognizes a file as an image by its first bytes."""
     try:
-        return _opened(path, lambda image: True)
+        with _quiet_open(path):
+            return True
     except InputError:
         return False
 
@@ -87,7 +86,8 @@ def is_image(path: Path) -> bool:
 def png_text(path: Path, name: str) -> str | None:
     """The text chunk `name` of a PNG file; None if there is none, or if the file is not a valid PNG file."""
     try:
-        text = _opened(path, lambda image: image.info.get(name), ("PNG",))  # nst writes its text before the pixels
+        with _quiet_open(path, ("PNG",)) as image:  # nst writes its text before the pixels
+            text = image.info.get(name)
     except InputError:
         return None
     return text if isinstance(text, str) else None
@@ -133,27 +133,22 @@ def _fitted(sides: tuple[int, int], size: int | None) -> tuple[int, int]:
     return max(1, round(sides[0] * scale)), max(1, round(sides[1] * scale))
 
 
-def _opened(path: Path, use: Callable[[Image.Image], T], formats: tuple[str, ...] | None = None) -> T:
-    """What `use` makes of an image file: the one door to images. Pillow's warnings are turned off.
+@contextmanager
+def _quiet_open(path: Path, formats: tuple[str, ...] | None = None) -> Iterator[Image.Image]:
+    """Open an image file, with Pillow's warnings about its size and broken EXIF turned off: the one door to images.
 
-    Raises InputError for what is no file or no image, also if that shows only as it is used.
+    Raises InputError for what is no file or no image, also if that shows only inside the block.
     """
     refuse_no_file(path)
-
-    def read() -> T:
+    try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(path, formats=formats or _formats()) as image:
-                return use(image)
-
-    try:
-        return within(SLOWEST, read)
+            with Timed(path) as file, Image.open(file, formats=formats or _formats()) as image:
+                yield image
     except InputError:
         raise
     except FileNotFoundError:
         raise InputError(f"no file '{path}'") from None
-    except Late:
-        raise InputError(f"{path}: reading it takes more than {SLOWEST:.0f} s") from None
     except Image.DecompressionBombError:
         raise InputError(f"{path} has more than {MAX_PIXELS // 10**6} million pixels; scale it down first") from None
     except UnidentifiedImageError:
@@ -185,8 +180,7 @@ def _read_srgb(path: Path, background: str) -> Image.Image:
         color = ImageColor.getrgb(background)[:3]
     except ValueError:
         raise InputError(f"background={background}: not a color; use a name such as white, or #rrggbb") from None
-
-    def read(image: Image.Image) -> Image.Image:
+    with _quiet_open(path) as image:
         if path.stat().st_size > LARGEST_FILE:
             raise InputError(f"{path}: has more than {LARGEST_FILE >> 30} GiB")
         if image.width * image.height > MAX_PIXELS:
@@ -195,14 +189,6 @@ def _read_srgb(path: Path, background: str) -> Image.Image:
                 "scale it down first"
             )
         return _to_srgb(ImageOps.exif_transpose(image), color)
-
-    return _opened(path, read)
-
-
-def _opacity(image: Image.Image) -> Image.Image | None:
-    if not image.has_transparency_data:
-        return None
-    return ImageOps.exif_transpose(image).convert("RGBA").getchannel("A")
 
 
 def _to_srgb(image: Image.Image, background: tuple[int, ...]) -> Image.Image:

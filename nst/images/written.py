@@ -1,22 +1,44 @@
 """Reading the pictures that runs have written, also those in a stranger's folder. Without torch: reports start fast."""
 
+import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from io import BufferedReader, FileIO
 from pathlib import Path
 
 from PIL import Image
 
 from nst.errors import InputError
-from nst.patience import within
 
 MAX_PIXELS = 178_000_000
 """A larger image (over 13,300 pixels square) is refused before it is decoded: reading it would take about 10 GB.
 
-Pillow itself refuses few more.
+Pillow itself refuses more than 178,956,970.
 """
 SLOWEST = 120.0
 """Seconds that reading an image may take. A small JPEG file can hold thousands of scans of so many pixels."""
+
+
+class TooSlow(Exception):
+    """Reading an image has taken too long."""
+
+
+class Timed(BufferedReader):
+    """An image file whose bytes can be read for SLOWEST seconds; later, `read` raises TooSlow.
+
+    Pillow reads a part, decodes it, and reads the next one.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(FileIO(path))
+        self._until = time.monotonic() + SLOWEST
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """As of any file."""
+        if time.monotonic() > self._until:
+            raise TooSlow(f"it takes more than {SLOWEST:g} s")
+        return super().read(size)
 
 
 def is_written_image(path: Path) -> bool:
@@ -39,7 +61,7 @@ def read_written(path: Path, side: int | None = None) -> Image.Image:
     """
     with _open_written(path) as image:
         try:
-            picture = within(SLOWEST, lambda: image.convert("RGB"))
+            picture = image.convert("RGB")
         except Exception:  # a broken file can raise anything in Pillow
             picture = Image.new("RGB", image.size, "gray")
     if side:
@@ -51,13 +73,14 @@ def read_written(path: Path, side: int | None = None) -> Image.Image:
 def _open_written(path: Path) -> Iterator[Image.Image]:
     if path.is_symlink() or not path.is_file():
         raise InputError(f"{path}: not a file of its own")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            image = Image.open(path, formats=["PNG", "JPEG"])
-    except Exception as error:
-        raise InputError(f"cannot read {path}: {error}") from None
-    with image:
+    with ExitStack() as opened:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                file = opened.enter_context(Timed(path))
+                image = opened.enter_context(Image.open(file, formats=["PNG", "JPEG"]))
+        except Exception as error:
+            raise InputError(f"cannot read {path}: {error}") from None
         if image.width * image.height > MAX_PIXELS:
             raise InputError(f"{path} has more than {MAX_PIXELS // 10**6} million pixels")
         yield image
