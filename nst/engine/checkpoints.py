@@ -8,7 +8,6 @@ from nst.engine.task import Task
 from nst.errors import InputError, one_line
 from nst.files import as_path, refuse_no_file
 from nst.record.files import CHECKPOINT, FileFacts, files_by_name, refuse_another, refuse_changed
-from nst.record.paths import without_names
 from nst.record.schema import check_checkpoint
 from nst.tensors import read_tensors, refuse_too_large
 
@@ -34,7 +33,7 @@ def read_checkpoint(
         raise InputError(f"{where}: no checkpoint of this version of nst: not a whole file of torch.save") from None
     check_checkpoint(saved, where)
     known = set(files_by_name(saved["made_from"])) & set(files)
-    refuse_another(where, without_names(saved["config"], known), without_names(config, known), may_differ)
+    refuse_another(where, saved["config"], config, may_differ, known)
     refuse_changed(where, saved["made_from"], files)
     if (step := saved["progress"]["step"]) > last:
         raise InputError(f"{where}: that run had got to step {step}; ask for more than steps={step}")

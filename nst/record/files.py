@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from nst.errors import InputError
+from nst.record.paths import without_names
 
 CHECKPOINT = "checkpoint.ckpt"
 """In the folder of a run that takes steps."""
@@ -51,15 +52,22 @@ def dotted(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def refuse_another(where: str, before: dict[str, Any], now: dict[str, Any], but: Collection[str] = ()) -> None:
+def refuse_another(
+    where: str,
+    before: Mapping[str, Any],
+    now: Mapping[str, Any],
+    but: Collection[str] = (),
+    known: Collection[str] = (),
+) -> None:
     """Raise InputError if a key has another value now than in the config of a previous run.
 
-    but: dotted keys, and sections, that may differ.
+    but: dotted keys, and sections, that may differ. known: as for `without_names`; `refuse_changed` compares them.
     """
-    then, here = dotted(before), dotted(now)
+    then, here = (dotted(without_names(config, known)) for config in (before, now))
     for key in then | here:
         if key not in but and key.partition(".")[0] not in but and then.get(key) != here.get(key):
-            raise InputError(f"{where}: that run had {key}={then.get(key)}, this one has {key}={here.get(key)}")
+            had, has = (dotted(config).get(key) for config in (before, now))
+            raise InputError(f"{where}: that run had {key}={had}, this one has {key}={has}")
 
 
 def refuse_changed(where: str, before: Mapping[str, Any], files: Mapping[str, Sequence[FileFacts]]) -> None:

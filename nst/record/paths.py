@@ -1,5 +1,6 @@
 """The paths in a config: names of the files that a run is made from."""
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from copy import deepcopy
 from functools import partial
@@ -43,10 +44,12 @@ def _changed(value: Any, change: Callable[[str], Any]) -> Any:
 def without_names(config: Mapping[str, Any], known: Collection[str]) -> dict[str, Any]:
     """A config with numbers in place of paths, for files are compared by what is in them.
 
-    A path that occurs twice has the same number. known: what the files are called whose contents are compared.
+    A path that occurs twice in a key has the same number. known: what the files are called whose contents are compared.
     """
-    numbers: dict[tuple[str, str], int] = {}
+    numbers: dict[str, dict[str, int]] = defaultdict(dict)
     keys = [key for key, name in NAMED.items() if name in known]
-    numbered = with_paths(config, keys, lambda key, path: numbers.setdefault((key, path), len(numbers)))
+    numbered = with_paths(config, keys, lambda key, path: numbers[key].setdefault(path, len(numbers[key])))
     backbone = numbered.get("backbone")
-    return numbered | ({"backbone": backbone | {"weights": None}} if isinstance(backbone, dict) else {})
+    if isinstance(backbone, dict) and backbone.get("name") in known:
+        backbone["weights"] = None
+    return numbered

@@ -19,7 +19,6 @@ from nst.record.files import (
     refuse_changed,
     settings,
 )
-from nst.record.paths import without_names
 from nst.runner.request import Request
 
 LENGTH = ("steps", "epochs")
@@ -57,7 +56,7 @@ def look_into_folder(request: Request, experiment: Experiment) -> Start:
         files = _files(experiment)
         known = set(files_by_name(held)) & set(files)
         before, now = present(settings(held)), request.plain_config() | experiment.decided
-        refuse_another(where, without_names(before, known), without_names(now, known), may_differ)
+        refuse_another(where, before, now, may_differ, known)
         refuse_changed(where, held, files)
         if held["status"] == "finished" and not all((folder / name).is_file() for name in held.get("results", [])):
             held["status"] = "running"  # its last checkpoint has what is gone
