@@ -132,7 +132,7 @@ def _explain_several(key: str, value: str) -> str:
 def _explain_composition(error: BaseException) -> str:
     text = str(error.__cause__ or error)
     where = "".join(re.findall(r"^In '([^']+)': ", str(error))[:1])
-    own = "" if (schema.CONF / f"{where}.yaml").exists() else "your "
+    own = "" if os.path.exists(schema.CONF / f"{where}.yaml") else "your "  # also of a name that is too long
     if where.endswith(".yaml"):  # a file that experiment= named
         where = f"{where.removeprefix('experiment/')}: "
     elif where:
@@ -141,7 +141,7 @@ def _explain_composition(error: BaseException) -> str:
     if several := re.match(r"Ambiguous value for argument '(.+?)=(.*)'\n", text):
         return _explain_several(*several.groups())
     if chosen := re.match(r"Merge error: str is not a subclass of \w+\. value: (\w+)", reason):
-        groups = [path.parent.name for path in schema.CONF.glob(f"*/{chosen[1]}.yaml")]
+        groups = [path.parent.name for path in schema.CONF.glob("*/*.yaml") if path.stem == chosen[1]]
         group = groups[0] if groups else "GROUP"
         return f"{where}{chosen[1]}: a file chooses it in a list named defaults, as `- override /{group}: {chosen[1]}`"
     key = "".join(re.findall(r"full_key: (\S+)", text)[:1])

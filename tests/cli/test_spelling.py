@@ -166,6 +166,8 @@ def test_an_option_in_an_own_file_is_answered_with_the_list_it_belongs_to(nst: D
     assert result.status == 2
     expected = "nst: mine.yaml: adam: a file chooses it in a list named defaults, as `- override /optimizer: adam`\n"
     assert result.err == expected
+    Path("mine.yaml").write_text("# @package _global_\noptimizer: " + "x" * 300)
+    assert nst("experiment=mine.yaml").err.endswith("as `- override /GROUP: " + "x" * 300 + "`\n")
 
 
 def test_a_python_without_our_packages_is_told_which_has_them(tmp_path: Path) -> None:
