@@ -22,9 +22,9 @@ def refuse_too_large(path: Path, where: str = "") -> None:
 def read_tensors(path: Path) -> Any:
     """What torch.save wrote to a file: only tensors, on the CPU, and plain values; no code in it is run.
 
-    Raises errors of any kind for anything else, and for a byte that has changed since.
+    Raises errors of any kind for anything else, and for a zip file whose contents have changed since.
     """
-    if is_zipfile(path):  # before torch 1.6, it had no checksums
+    if is_zipfile(path):  # torch before 1.6 wrote no zip file, and no checksums
         _refuse_damaged(path)
     with warnings.catch_warnings():  # such as that of sparse tensors, which whoever reads refuses
         warnings.simplefilter("ignore")

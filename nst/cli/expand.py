@@ -109,7 +109,7 @@ def install() -> None:
 
 
 def _values(override: Override) -> int:
-    """How many values an override goes over; of a range not more are counted than a sweep can have."""
+    """How many values an override goes over; a range is counted up to MOST_JOBS + 1."""
     value = override.value()
     if isinstance(value, RangeSweep):
         return sum(1 for _ in islice(value.range(), MOST_JOBS + 1))

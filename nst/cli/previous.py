@@ -19,7 +19,7 @@ from nst.errors import InputError
 from nst.files import as_path
 from nst.images import samples
 from nst.record.files import NOTE, UNREADABLE, commit_name, files_by_name, read_record, settings
-from nst.record.paths import NAMED, with_paths
+from nst.record.paths import NAMED, found_from, found_within, recorded_folder, with_paths
 
 HARMLESS = re.compile(
     r"hydra/(launcher|sweeper)=\w+|hydra\.launcher\.n_jobs=-?\d+|hydra\.sweeper\.(n_trials=\d+|params\..*)", re.DOTALL
@@ -27,6 +27,8 @@ HARMLESS = re.compile(
 """What a sweep's recorded command may ask of Hydra: the folder may be a stranger's."""
 MANY = ("mode", "layers", "strokes", "experiment")
 """Groups that set several keys."""
+PATHS = (*NAMED, "backbone.weights", "judge.weights")
+"""Keys that hold paths. A record does not have the hash of the judge's weights."""
 MACHINE = (*("trainer.accelerator", "trainer.devices", "trainer.num_nodes"), "data.workers", "output")
 """Keys that belong to the machine, or to the command line, not to a run."""
 
@@ -83,18 +85,13 @@ class PreviousRun:
 
     @cached_property
     def _held(self) -> dict[str, Any]:
-        """The recorded config with the present keys.
-
-        A path that leads nowhere from this working folder, but does from the recorded one, is that.
-        """
-        inputs, there = self.record["inputs"], self.record.get("working_folder")
-        keys = [*(key for key in NAMED if key != "init" or "init" in inputs), "backbone.weights", "judge.weights"]
+        """The recorded config with the present keys, and paths that lead to the run's files from here."""
+        known = {file["sha256"] for several in files_by_name(self.record).values() for file in several}
+        there = recorded_folder(self.record, self.folder)
+        keys = [key for key in PATHS if key != "init" or "init" in self.record["inputs"]]
 
         def found(key: str, name: str) -> str:
-            if there is None or name in samples.NAMES or as_path(key, name).exists():
-                return name
-            path = self.folder / there / name
-            return str(path) if path.exists() else name
+            return found_from(there, name, None if key == "judge.weights" else known)
 
         return with_paths(present(settings(self.record)), keys, found)
 
@@ -217,8 +214,9 @@ def sweep_arguments(arguments: Sequence[str]) -> list[str]:
         if not folder.is_dir() or (folder / "record.json").exists():
             continue
         places = [folder / NOTE, *sorted(folder.glob("*/record.json"))]
-        commands = (read_record(path.parent, path.name).get("command") for path in places)
-        command = next((_words(each) for each in commands if each), [])
+        records = ((path.parent, read_record(path.parent, path.name)) for path in places)
+        started, record = next((each for each in records if each[1].get("command")), (folder, {}))
+        command, there = _words(record.get("command", "")), recorded_folder(record, started)
         parser = ArgumentParser(allow_abbrev=False, exit_on_error=False, add_help=False)
         parser.add_argument("-m", "--multirun", action="store_true")
         parser.add_argument("-cd", "--config-dir")
@@ -230,13 +228,18 @@ def sweep_arguments(arguments: Sequence[str]) -> list[str]:
         if not asked.multirun and not numbered and not (folder / NOTE).exists():
             break
         keys = [each for each in keys if not re.match(r"-|[+~]*hydra[./]", each) or HARMLESS.fullmatch(each)]
-        keys = [
-            f"{schema.RENAMED.get(key, key)}{equals}{value}" for key, equals, value in (k.partition("=") for k in keys)
-        ]
+        keys = [_from_here(each, there) for each in keys]
         others = [each for each in (*arguments[:number], *arguments[number + 1 :]) if each not in ("-m", "--multirun")]
-        options = ["-m", *([f"--config-dir={asked.config_dir}"] if asked.config_dir else [])]
+        options = ["-m", *([f"--config-dir={found_from(there, asked.config_dir)}"] if asked.config_dir else [])]
         return [*options, *keys, *others, f"hydra.sweep.dir={folder}"]
     return list(arguments)
+
+
+def _from_here(word: str, there: Path | None) -> str:
+    """A word of a sweep's command, with the key's present name, and with the paths in it as they are from here."""
+    key, equals, value = word.partition("=")
+    key = schema.RENAMED.get(key, key)
+    return key + equals + (found_within(there, value) if key in (*PATHS, "experiment", "zip") else value)
 
 
 def _words(command: str) -> list[str]:

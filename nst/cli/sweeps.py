@@ -19,6 +19,7 @@ from nst.cli.messages import complain
 from nst.errors import FAILED, REFUSED, InputError, one_line
 from nst.files import locked, refuse_links, write_json
 from nst.record.files import NOTE, STOP, UNREADABLE, read_record
+from nst.record.paths import working_folder
 from nst.session import Session
 from nst.text import duration, say
 
@@ -49,7 +50,7 @@ class Begin(Callback):
             here.locks.enter_context(locked(folder))
             (folder / STOP).unlink(missing_ok=True)
             if not config.sweep.dry_run:
-                write_json(folder / NOTE, {"command": os.environ[COMMAND]})
+                write_json(folder / NOTE, {"command": os.environ[COMMAND], **working_folder(folder)})
         except InputError as error:
             complain(error)
             sys.exit(REFUSED)

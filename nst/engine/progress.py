@@ -48,7 +48,7 @@ class Progress:
 
 
 def _is_notebook() -> bool:
-    """Whether a notebook's kernel runs this; another program may have imported the package without being one."""
+    """Whether a notebook's kernel runs this; ipykernel may have been imported elsewhere, too."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
     return shell is not None and "IPKernelApp" in shell.config

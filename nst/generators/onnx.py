@@ -112,10 +112,12 @@ def _try(paint: Callable[..., Tensor], path: Path) -> None:
                 painted = paint(torch.full((1, 3, *size), 0.5), running)
             except Exception:  # of another input, or number of results, or too slow
                 painted = torch.empty(0)
+            if running.terminate:
+                raise InputError(f"checkpoint={path}: takes more than {LONGEST_TRIAL:g} s for a small image")
             if painted.shape != (1, 3, *size) or painted.dtype != torch.float32 or not painted.isfinite().all():
                 raise InputError(
-                    f"checkpoint={path}: makes no finite image (1, 3, {size[0]}, {size[1]}) from one of that size in "
-                    f"{LONGEST_TRIAL:.0f} s; expected a file written by mode=export"
+                    f"checkpoint={path}: makes no finite image (1, 3, {size[0]}, {size[1]}) from one of that size; "
+                    "expected a file written by mode=export"
                 )
     finally:
         timer.cancel()

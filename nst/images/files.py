@@ -158,7 +158,7 @@ def _quiet_open(path: Path, formats: tuple[str, ...] | None = None) -> Iterator[
             ) from None
         raise InputError(f"{path} is not an image that Pillow can read") from None
     except Exception as error:  # a broken file can raise anything in Pillow
-        raise InputError(f"cannot read {path}: {error}") from None
+        raise InputError(f"cannot read {path}: {error.__cause__ or error}") from None
 
 
 @cache

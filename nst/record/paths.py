@@ -1,12 +1,18 @@
-"""The paths in a config: names of the files that a run is made from."""
+"""The paths in a config: names of the files that a run is made from, also as seen from another working folder."""
 
+import os
+import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from copy import deepcopy
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from nst.choices import REST
+from nst.files import sha256
+from nst.images import samples
 
 NAMED = {
     "content": "content",
@@ -17,7 +23,40 @@ NAMED = {
     "data.dir": "list of images",
     "checkpoint": "generator",
 }
-"""Key → what a record calls its files. `backbone.weights` is another, whose file has the network's name."""
+"""Key → what a record calls its files. `backbone.weights` is not listed: a record names its file after the network."""
+
+
+def working_folder(folder: Path) -> dict[str, str]:
+    """For the record of a run, or the note of a sweep: the working folder, from the run's or the sweep's folder."""
+    with suppress(ValueError):  # on another drive of Windows
+        return {"working_folder": os.path.relpath(os.path.realpath(os.curdir), os.path.realpath(folder))}
+    return {}
+
+
+def recorded_folder(record: Mapping[str, Any], folder: Path) -> Path | None:
+    """The working folder that a record or a note in `folder` tells of; None: it tells of none."""
+    there = record.get("working_folder")
+    return None if there is None else Path(os.path.realpath(folder), there)
+
+
+def found_from(there: Path | None, name: str, known: Collection[str] | None = None) -> str:
+    """A path as it is; or, if it does not exist, the same path from the folder `there`, if it exists there.
+
+    known: if given, only a folder, or a file with one of these SHA-256, is taken from there.
+    """
+    if there is None or name in samples.NAMES or os.path.exists(os.path.expanduser(name)):
+        return name
+    path = there / name
+    if not os.path.exists(path):
+        return name
+    if known is not None and path.is_file() and sha256(path) not in known:
+        return name
+    return os.path.relpath(os.path.realpath(path))
+
+
+def found_within(there: Path | None, text: str) -> str:
+    """A text of Hydra's grammar, such as a list of paths, with each of them as by `found_from`."""
+    return re.sub(r"[\w./~+@%-]+", lambda name: found_from(there, name[0]), text)
 
 
 def with_paths(config: Mapping[str, Any], keys: Collection[str], change: Callable[[str, str], Any]) -> dict[str, Any]:
@@ -42,13 +81,14 @@ def _changed(value: Any, change: Callable[[str], Any]) -> Any:
 
 
 def without_names(config: Mapping[str, Any], known: Collection[str]) -> dict[str, Any]:
-    """A config with numbers in place of paths, for files are compared by what is in them.
+    """A config with numbers in place of paths, because files are compared by what is in them.
 
     A path that occurs twice in a key has the same number. known: what the files are called whose contents are compared.
     """
     numbers: dict[str, dict[str, int]] = defaultdict(dict)
     keys = [key for key, name in NAMED.items() if name in known]
     numbered = with_paths(config, keys, lambda key, path: numbers[key].setdefault(path, len(numbers[key])))
+    numbered |= {key: [numbered[key]] for key in keys if isinstance(numbered.get(key), int)}  # as in a list of one
     backbone = numbered.get("backbone")
     if isinstance(backbone, dict) and backbone.get("name") in known:
         backbone["weights"] = None

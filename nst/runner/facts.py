@@ -1,9 +1,7 @@
 """What a record says from the start of a run."""
 
-import os
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ import torch
 
 from nst import devices
 from nst.modes.parts import Experiment, names_of
+from nst.record.paths import working_folder
 from nst.runner.request import Request
 
 
@@ -41,9 +40,8 @@ def first_facts(
         "inputs": experiment.inputs,
         "weights": experiment.weights,
         "device": devices.facts(device),
+        **working_folder(request.folder),
     }
-    with suppress(ValueError):  # on another drive of Windows
-        facts["working_folder"] = os.path.relpath(os.curdir, request.folder)
     if plan := experiment.plan:
         facts["memory"] = {"estimated_mb": round(plan.bytes / 1e6), "strips": plan.strips}
     return facts | ({"data": experiment.data} if experiment.data else {})

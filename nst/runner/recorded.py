@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+import signal
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ from nst.engine.loop import optimize, so_far
 from nst.engine.signals import StopRequest
 from nst.engine.task import Task
 from nst.engine.work import Outcome, Reporter, Schedule
-from nst.errors import FAILED, Diverged, InputError, one_line
+from nst.errors import FAILED, Diverged, InputError, Stopped, one_line
 from nst.images.files import load
 from nst.memory.system import explaining_out_of_memory, free_bytes, keep_freed_memory
 from nst.modes.parts import Experiment
@@ -69,7 +70,8 @@ class RecordedRun:
             if made.finished:
                 self._judge(made)
             status = "finished" if made.finished else "interrupted"
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stop:
+            self.stop.received.append(stop.number if isinstance(stop, Stopped) else signal.SIGINT)
             status, made = "interrupted", self._so_far()
             self._keep(made)
         except Exception as error:

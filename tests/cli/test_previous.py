@@ -281,12 +281,18 @@ def test_every_relative_path_of_a_run_is_found_from_another_folder(
         stop_at(2, monkeypatch)
         stopped = nst(*words, f"hydra.run.dir={name}", "trainer.checkpoint_seconds=1e-6", "tracking.loss_every=2")
         assert stopped.status == 130, stopped.err
+    swept = nst("-m", *SMALL, "steps=1", "content=photo.png,half.png", regions, "hydra.sweep.dir=sweep")
+    assert swept.status == 0, swept.err
+    shutil.rmtree("sweep/1")
     (elsewhere := tmp_path / "elsewhere").mkdir()
     Path("init").mkdir()
     monkeypatch.chdir(elsewhere)
     for name in asked:
         resumed = nst(f"resume=../{name}", f"hydra.run.dir=../{name}")
         assert resumed.status == 0, resumed.err
+    again = nst("resume=../sweep")
+    assert again.status == 0, again.err
+    assert "kept     ../sweep/0" in again.out
     painted = nst(
         "mode=stylize", "checkpoint=../train", "content=../photo.png", "tracking=none", "hydra.run.dir=../painted"
     )
@@ -296,6 +302,33 @@ def test_every_relative_path_of_a_run_is_found_from_another_folder(
         again = nst(f"rerun={name}", f"hydra.run.dir=again/{name}")
         assert again.status == 0, again.err
     assert np.array_equal(pixels(Path("again/regions/result.png")), pixels(Path("regions/result.png")))
+
+
+def test_a_path_is_not_taken_from_where_something_else_is(nst: Door, photo: Path, tmp_path: Path) -> None:
+    (tmp_path / "scratch" / "deep").mkdir(parents=True)
+    Path("link").symlink_to(tmp_path / "scratch" / "deep")
+    assert nst(*SMALL, "steps=1", "content=photo.png", "hydra.run.dir=link/run").status == 0
+    (tmp_path / "elsewhere").mkdir()
+    os.chdir("elsewhere")
+    rerun = nst("rerun=../link/run", "tracking=none", "hydra.run.dir=again")
+    assert rerun.status == 0, rerun.err
+    assert rerun.out.splitlines()[-1].endswith("bit for bit")
+    record = json.loads(Path("again/record.json").read_text())
+    assert record["config"]["content"] == "../photo.png"
+
+    lone = tmp_path / "theirs" / "x" / "a" / "b" / "lone.png"
+    lone.parent.mkdir(parents=True)
+    shutil.copy("../link/run/result.png", lone)
+    for folder in lone.parents[:4]:
+        Image.new("RGB", (64, 48)).save(folder / "photo.png")  # of theirs, where ours was from the run's folder
+    gone = nst(f"rerun={lone}", "hydra.run.dir=alone")
+    assert (gone.status, "its content, photo.png, is gone" in gone.err) == (2, True)
+
+    far = Path("../link/run/record.json")
+    far.write_text(json.dumps(json.loads(far.read_text()) | {"working_folder": "../" * 1300}))
+    refused = nst("rerun=../link/run", "hydra.run.dir=far")
+    assert (refused.status, refused.err.count("\n")) == (2, 1)
+    assert "its content, photo.png, is gone" in refused.err
 
 
 def test_a_run_does_not_go_on_with_its_files_in_other_places(
@@ -312,6 +345,10 @@ def test_a_run_does_not_go_on_with_its_files_in_other_places(
         in refused.err
     )
     assert nst(*asked, "style=[other.png,other.png,waves]", "resume=half").status == 0
+    stop_at(2, monkeypatch)
+    asked = (*asked[:-3], "hydra.run.dir=one", "trainer.checkpoint_seconds=1e-6", "tracking.loss_every=2")
+    assert nst(*asked, "style=photo.png").status == 130
+    assert nst(*asked, "style=[other.png]", "resume=one").status == 0
 
 
 def test_a_job_whose_picture_is_gone_makes_it_again_and_an_unreadable_one_is_left_alone(

@@ -21,8 +21,9 @@ from torch.nn import functional as F
 from nst.engine.task import Task
 from nst.images.files import load
 from nst.images.samples import find
+from nst.runner.recorded import RecordedRun
 from tests.cli.test_sweeps import stop_at
-from tests.conftest import SHARED, SMALL, Door, pixels
+from tests.conftest import SHARED, SMALL, TINY, Door, pixels
 from tools.soak.processes import Command
 
 
@@ -302,6 +303,15 @@ def test_a_signal_closes_the_record_and_the_run_goes_on_from_there(
     whole = nst(*small, f"steps={steps}")
     assert resumed.status == 0, resumed.err
     assert np.array_equal(resumed.pixels(), whole.pixels())
+
+
+def test_a_signal_while_the_picture_is_judged_has_its_own_status(nst: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(RecordedRun, "_judge", lambda *_: signal.raise_signal(signal.SIGTERM))
+        stopped = nst(*TINY)
+    assert stopped.status == 128 + signal.SIGTERM
+    assert stopped.record["status"] == "interrupted"
+    assert nst("resume=run", "hydra.run.dir=run").status == 0
 
 
 def test_a_terminal_shows_a_bar_with_losses_pace_and_time_left() -> None:
