@@ -239,7 +239,9 @@ def _from_here(word: str, there: Path | None) -> str:
     """A word of a sweep's command, with the key's present name, and with the paths in it as they are from here."""
     key, equals, value = word.partition("=")
     key = schema.RENAMED.get(key, key)
-    return key + equals + (found_within(there, value) if key in (*PATHS, "experiment", "zip") else value)
+    if key in (*PATHS, "experiment", "zip"):
+        value = found_within(there, value, bare=key not in ("init", "experiment", "zip"))  # which have other words, too
+    return key + equals + value
 
 
 def _words(command: str) -> list[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nst.choices import REST
+from nst.errors import InputError
 from nst.files import sha256
 from nst.images import samples
 
@@ -47,16 +48,20 @@ def found_from(there: Path | None, name: str, known: Collection[str] | None = No
     if there is None or name in samples.NAMES or os.path.exists(os.path.expanduser(name)):
         return name
     path = there / name
-    if not os.path.exists(path):
-        return name
-    if known is not None and path.is_file() and sha256(path) not in known:
-        return name
-    return os.path.relpath(os.path.realpath(path))
+    try:
+        other = known is not None and path.is_file() and sha256(path) not in known
+    except (OSError, InputError):  # a file that cannot be read
+        other = True
+    return name if other or not os.path.exists(path) else os.path.relpath(os.path.realpath(path))
 
 
-def found_within(there: Path | None, text: str) -> str:
-    """A text of Hydra's grammar, such as a list of paths, with each of them as by `found_from`."""
-    return re.sub(r"[\w./~+@%-]+", lambda name: found_from(there, name[0]), text)
+def found_within(there: Path | None, text: str, bare: bool) -> str:
+    """A text of Hydra's grammar, such as a list of paths, with each of them as by `found_from`.
+
+    bare: whether a name without a dot or a slash is one, too.
+    """
+    names = r"[\w./~+@%-]+" if bare else r"[\w~+@%-]*[./][\w./~+@%-]*"
+    return re.sub(names, lambda name: found_from(there, name[0]), text)
 
 
 def with_paths(config: Mapping[str, Any], keys: Collection[str], change: Callable[[str, str], Any]) -> dict[str, Any]:
