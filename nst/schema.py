@@ -2,8 +2,8 @@
 
 import math
 import re
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field, fields, is_dataclass, make_dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, make_dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, get_args, get_origin
@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from nst import metrics, modes, tracking
 from nst.choices import Colors
-from nst.config import OPTIMIZERS, Config
+from nst.config import LARGEST, OPTIMIZERS, Config
 from nst.errors import InputError
 from nst.modes import Mode
 
@@ -130,6 +130,7 @@ def checked(composed: DictConfig, given: Collection[str]) -> Config:
 
 def check(config: Config) -> None:
     """Raise InputError for a number that is out of range, and for a metric or a group's name that cannot be."""
+    _refuse_huge("", asdict(config))
     for name, value, metadata in _numbers(config):
         if not math.isfinite(value):
             raise InputError(f"{name}={value}: must be a finite number")
@@ -152,6 +153,18 @@ def check(config: Config) -> None:
         section = getattr(config, group)
         if type(section) is not options.get(section.name):
             raise InputError(f"{group}.name={section.name}: choose it with {group}=NAME")
+
+
+def _refuse_huge(name: str, value: Any) -> None:
+    """Raise InputError for an integer, at any depth, that is too large to be a float32."""
+    if isinstance(value, Mapping):
+        for key, each in value.items():
+            _refuse_huge(f"{name}.{key}".lstrip("."), each)
+    elif isinstance(value, list):
+        for each in value:
+            _refuse_huge(name, each)
+    elif isinstance(value, int) and abs(value) > LARGEST:
+        raise InputError(f"{name}: a number of more than 38 digits")
 
 
 def _refuse_idle(config: Config, given: Collection[str]) -> None:

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from nst.errors import InputError
 from nst.files import refuse_no_file
-from nst.images.written import MAX_PIXELS, Timed
+from nst.images.written import MAX_PIXELS, Timed, TooSlow
 
 LARGEST_FILE = 2 * 2**30
 """Bytes of an image file: 178 million pixels of 16 bits a channel have little more than half of it."""
@@ -158,7 +158,8 @@ def _quiet_open(path: Path, formats: tuple[str, ...] | None = None) -> Iterator[
             ) from None
         raise InputError(f"{path} is not an image that Pillow can read") from None
     except Exception as error:  # a broken file can raise anything in Pillow
-        raise InputError(f"cannot read {path}: {error.__cause__ or error}") from None
+        reason = error.__cause__ if isinstance(error.__cause__, TooSlow) else error
+        raise InputError(f"cannot read {path}: {reason}") from None
 
 
 @cache
