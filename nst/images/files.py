@@ -2,7 +2,6 @@
 
 import io
 import math
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -18,7 +17,7 @@ from torch.nn import functional as F
 
 from nst.errors import InputError
 from nst.files import refuse_no_file
-from nst.images.written import MAX_PIXELS, Timed, TooSlow
+from nst.images.written import MAX_PIXELS, TooSlow, opened
 
 LARGEST_FILE = 2 * 2**30
 """Bytes of an image file: 178 million pixels of 16 bits a channel have little more than half of it."""
@@ -141,10 +140,8 @@ def _quiet_open(path: Path, formats: tuple[str, ...] | None = None) -> Iterator[
     """
     refuse_no_file(path)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Timed(path) as file, Image.open(file, formats=formats or _formats()) as image:
-                yield image
+        with opened(path, formats or _formats()) as image:
+            yield image
     except InputError:
         raise
     except FileNotFoundError:

@@ -3,7 +3,7 @@
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from io import BufferedReader, FileIO
 from pathlib import Path
 
@@ -41,6 +41,18 @@ class Timed(BufferedReader):
         return super().read(size)
 
 
+@contextmanager
+def opened(path: Path, formats: tuple[str, ...]) -> Iterator[Image.Image]:
+    """Open an image file of one of these formats of Pillow's: within SLOWEST, and without Pillow's warnings.
+
+    Raises errors of any kind for what is none, also if that shows only inside the block.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Timed(path) as file, Image.open(file, formats=formats) as image:
+            yield image
+
+
 def is_written_image(path: Path) -> bool:
     """Whether a file is one that a run writes: a PNG or JPEG image of at most MAX_PIXELS, and no link.
 
@@ -73,14 +85,12 @@ def read_written(path: Path, side: int | None = None) -> Image.Image:
 def _open_written(path: Path) -> Iterator[Image.Image]:
     if path.is_symlink() or not path.is_file():
         raise InputError(f"{path}: not a file of its own")
-    with ExitStack() as opened:
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                file = opened.enter_context(Timed(path))
-                image = opened.enter_context(Image.open(file, formats=["PNG", "JPEG"]))
-        except Exception as error:
-            raise InputError(f"cannot read {path}: {error}") from None
-        if image.width * image.height > MAX_PIXELS:
-            raise InputError(f"{path} has more than {MAX_PIXELS // 10**6} million pixels")
-        yield image
+    try:
+        with opened(path, ("PNG", "JPEG")) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise InputError(f"{path} has more than {MAX_PIXELS // 10**6} million pixels")
+            yield image
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f"cannot read {path}: {error}") from None
