@@ -6,6 +6,8 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from nst.imports import uncollected
+
 if TYPE_CHECKING:
     from nst.api import Progress, Result, Training, reconstruct, stylize, texture, train, transfer
     from nst.errors import Diverged, InputError
@@ -36,4 +38,7 @@ def __getattr__(name: str) -> Any:
     """A public name, imported only now: the command line answers before torch is there."""
     if name not in __all__:
         raise AttributeError(f"module 'nst' has no attribute '{name}'")
-    return getattr(import_module("nst.errors" if name in ("Diverged", "InputError") else "nst.api"), name)
+    if name in ("Diverged", "InputError"):
+        return getattr(import_module("nst.errors"), name)
+    with uncollected():
+        return getattr(import_module("nst.api"), name)

@@ -24,6 +24,7 @@ from nst.cli.previous import PreviousRun
 from nst.engine.signals import SIGNALS
 from nst.errors import DIVERGED, FAILED, REFUSED, STOPPED, Diverged, InputError, Stopped, one_line
 from nst.files import as_path, refuse_no_folder, write_whole
+from nst.imports import uncollected
 from nst.record.files import STOP
 from nst.session import Session
 from nst.text import open_streams, say
@@ -110,7 +111,8 @@ def run_job(composed: DictConfig, here: Session) -> float | None:
         if labels.sweep and (reason := sweeps.why_left_out(labels.sweep, config.sweep.minutes, config.sweep.fail_fast)):
             _leave_out(reason, labels, folder)
             return None
-        with here.timed("imports"):  # torch and the rest: only now, so that refusals answer at once
+        # torch and the rest: only now, so that refusals answer at once
+        with here.timed("imports"), uncollected(for_good=True):
             from nst.runner import Request, execute
 
         by_time = not labels.sweep and not (before and before.continues) and not arguments.names_folder(hydra_config)
