@@ -37,8 +37,9 @@ FEW = {
     for mode, keys in {"transfer": PICTURE, "texture": PICTURE, "train": TRAINING, "stylize": ()}.items()
 }
 """The same as arguments of nst's functions, by mode."""
-COMPOSED = re.compile(r"launcher=|num_nodes|experiment=(?!my/)")
-"""Of commands that are only composed: other tests run launchers and the experiments of conf/, or they need machines."""
+COMPOSED = re.compile(r"launcher=|num_nodes|experiment=(?!my/)|mode=export|=vgg19(?!\.pth)(?!.*\.pth)")
+"""Of commands that are only composed: other tests run launchers, exports, large networks and the experiments of conf/,
+or they need machines."""
 EXTRAS = {
     "launcher=ray": "hydra_plugins.hydra_ray_launcher",
     "launcher=submitit": "hydra_plugins.hydra_submitit_launcher",

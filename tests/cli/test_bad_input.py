@@ -458,7 +458,7 @@ def test_any_bytes_are_an_image_or_refused(noise: bytes, whole: bytes, data: st.
     assert 0 <= float(image.min()) <= float(image.max()) <= 1
 
 
-@settings(FUZZ, max_examples=60)
+@settings(FUZZ, max_examples=30)
 @given(
     st.sampled_from(
         ["style_weight", "steps", "content", "style_layers", "optimizer.lr", "backbone", "seed", "pair", "init"]

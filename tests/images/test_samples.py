@@ -32,12 +32,10 @@ def test_a_committed_painting_is_what_the_script_draws(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", samples.PAINTINGS)
-def test_a_painting_is_the_same_each_time_at_any_side(name: str) -> None:
-    drawn = [
-        np.asarray(paint_samples.PAINTINGS[name](np.random.default_rng(paint_samples.SEED), side))
-        for side in (48, 48, 32)
-    ]
-    assert np.array_equal(drawn[0], drawn[1])
-    assert drawn[0].shape == (48, 48, 3)
-    assert drawn[2].shape == (32, 32, 3)
-    assert drawn[0].std() > 20
+def test_a_painting_is_the_same_each_time_at_a_small_side(name: str) -> None:
+    drawn, again = (
+        np.asarray(paint_samples.PAINTINGS[name](np.random.default_rng(paint_samples.SEED), 48)) for _ in range(2)
+    )
+    assert np.array_equal(drawn, again)
+    assert drawn.shape == (48, 48, 3)
+    assert drawn.std() > 20

@@ -536,7 +536,7 @@ GRIDS = {
     "calibration": (["wasserstein", "gram"], ["1", "1e6", "1e9"]),
     "style_losses": (["chelsea + swirl", "rocket + ihc"], ["wasserstein", "gram"]),
     "init": (["classroom", "shallow"], ["noise", "content"]),
-    "mixing": (["chelsea", "coffee"], ["1, 0", "0.75, 0.25", "0.5, 0.5", "0.25, 0.75", "0, 1"]),
+    "mixing": (["chelsea", "coffee"], ["1, 0", "0.5, 0.5"]),
     "colors": (["chelsea + swirl", "astronaut + mosaic", "coffee + waves"], ["style", "content", "matched"]),
     "regions": (
         [
@@ -567,6 +567,7 @@ FEWER = {
     "calibration": ["style_loss=wasserstein,gram"],
     "style_losses": ["style_loss=wasserstein,gram", "zip={content:[chelsea,rocket],style:[swirl,ihc]}"],
     "feedforward_pictures": ["checkpoint=generator.safetensors"],
+    "mixing": ["style_mix=[1,0],[0.5,0.5]"],
     "structure": ["style=swirl"],
     "init_time": ["repeats=2"],
     "adam_search": [f"hydra.sweeper.n_trials={TRIALS}"],

@@ -25,8 +25,9 @@ from tests.conftest import Door
 
 
 @pytest.fixture
-def arguments(teacher: Path, photos: Path) -> list[str]:
-    """A teacher with three layers, and photographs."""
+def arguments(teacher: Path, photos: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A teacher with three layers, photographs, and few of their crops to start from."""
+    monkeypatch.setattr("nst.slim.distill.START_CROPS", 8)
     return [
         "mode=distill",
         "distill.photos=photos",

@@ -17,7 +17,7 @@ from pathlib import Path
 FORKS = get_context("forkserver") if hasattr(os, "fork") else get_context()
 if hasattr(os, "fork"):
     FORKS.set_forkserver_preload(
-        ["nst.modes.pixels.build", "nst.modes.train.build", "nst.report", "nst.runner", __name__]
+        ["nst.modes.pixels.build", "nst.modes.train.build", "nst.report", "nst.runner", "tools.soak.frozen", __name__]
     )
 
 
