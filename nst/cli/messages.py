@@ -146,7 +146,7 @@ def _explain_composition(error: BaseException) -> str:
         return f"{where}{chosen[1]}: a file chooses it in a list named defaults, as `- override /{group}: {chosen[1]}`"
     key = "".join(re.findall(r"full_key: (\S+)", text)[:1])
     if not key:
-        return " ".join(str(error).split())
+        return str(error) or f"the config cannot be composed: {reason}"
     known = _known()
     if reason.startswith("Key '") and key in known:
         return f"{where}{key} belongs to another choice of {key.partition('.')[0]} than the one made"

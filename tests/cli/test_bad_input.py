@@ -41,6 +41,7 @@ REFUSED = [
         "transfer",
     ),
     ("mode=null", "takes the name of an option"),
+    ("mode='${'", "the config cannot be composed: no viable alternative at input '${'"),
     ("backbone=vgg11", "slim, squeezenet, vgg16, vgg19"),
     ("levels=3", "levels=: renamed: use scales="),
     ("trainer.machines=2", "renamed: use trainer.num_nodes="),
