@@ -31,6 +31,8 @@ EXTRAS = {
 """Launchers and sweepers of Hydra that are not always installed → the extra of this project that installs them."""
 COMPOSERS = ("hydra", "omegaconf")
 """Packages whose errors, of whatever kind, are about what they were given."""
+THEIRS = sys.stdlib_module_names | {"yaml", "antlr4"}
+"""What they call."""
 DEFAULT_MODE = "transfer"
 GROUPS = ("layers", "strokes", "experiment")
 """Config groups that are no keys."""
@@ -83,9 +85,12 @@ def explain(error: BaseException) -> str | None:
 
 
 def is_of_composing(error: BaseException) -> bool:
-    """Whether Hydra or OmegaConf raised an error, of whatever kind."""
-    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    return bool(frames) and str(frames[-1].f_globals.get("__name__", "")).partition(".")[0] in COMPOSERS
+    """Whether Hydra or OmegaConf, or what they called, raised an error, of whatever kind."""
+    frames = traceback.walk_tb(error.__traceback__)
+    packages = [str(frame.f_globals.get("__name__", "")).partition(".")[0] for frame, _ in frames]
+    while packages and packages[-1] in THEIRS:
+        packages.pop()
+    return bool(packages) and packages[-1] in COMPOSERS
 
 
 def _explain_missing_section() -> str | None:

@@ -316,6 +316,7 @@ def test_weights_that_are_none(kind: str, suffix: str, nst: Door, tmp_path: Path
     [
         ("defaults: [[override /layers: classroom]]", "the config cannot be composed: ValueError: Unsupported type"),
         ("3", "Invalid loaded object type"),
+        ('defaults: [{"override /optimizer": "\\ud800"}]', "the config cannot be composed: UnicodeEncodeError"),
         ("steps: !!int x", "not YAML of an experiment: "),
         ("a: &a [1, 1]\n" + "b: [" + "*a, " * 20 + "1]", "more than 20 levels, or 10 aliases"),
         ("- 1", "holds no keys"),
