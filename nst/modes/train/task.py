@@ -240,6 +240,7 @@ class Train(Task):
         self.generator.load_state_dict(state["generator"])
         if not self._good and not all(each.isfinite().all() for each in self.generator.state_dict().values()):
             raise InputError("its generator is not finite")
-        if state["unreadable"].shape != self.unreadable.shape:
+        before, now = ((each.shape, each.dtype) for each in (state["unreadable"], self.unreadable))
+        if before != now:
             raise InputError("it is of another number of images")
         self.unreadable.copy_(state["unreadable"])
