@@ -141,9 +141,11 @@ def check(config: Config) -> None:
         ):
             if not holds:
                 raise InputError(f"{name}={value:g}: must be {rule.replace('_', ' ')} {metadata[rule]:g}")
-    for name, texts in _lists_of_texts(config):
-        if not all(isinstance(each, str) for each in texts):
-            raise InputError(f"{name}={texts}: must be a list of names, without lists in it")
+    for name, values, kind in _lists(config):
+        if not isinstance(values, list):
+            raise InputError(f"{name}={values}: must be a list, such as [a,b]")
+        if kind == list[str] and not all(isinstance(each, str) for each in values):
+            raise InputError(f"{name}={values}: must be a list of names, without lists in it")
     judged = [name for name in metrics.weights(config.optimized_metric) if name.startswith("judge/")]
     if judged and config.judge.name == "none":
         raise InputError(
@@ -211,14 +213,17 @@ def _images(role: str, given: Any) -> Any:
     return None if given is None else str(given)
 
 
-def _lists_of_texts(config: Any, prefix: str = "") -> Iterator[tuple[str, list[Any]]]:
-    """OmegaConf lets a list in a list of texts pass."""
+def _lists(config: Any, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Name, value and type of each key that is a list and not null.
+
+    OmegaConf checks neither all that is in them nor what a reference to another key stands for.
+    """
     for item in fields(config):
         value, name = getattr(config, item.name), f"{prefix}{item.name}"
         if is_dataclass(value):
-            yield from _lists_of_texts(value, f"{name}.")
-        elif item.type == list[str]:
-            yield name, value
+            yield from _lists(value, f"{name}.")
+        elif value is not None and list in map(get_origin, (item.type, *get_args(item.type))):
+            yield name, value, item.type
 
 
 def _numbers(config: Any, prefix: str = "") -> Iterator[tuple[str, float, Any]]:

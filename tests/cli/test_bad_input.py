@@ -72,6 +72,8 @@ REFUSED = [
     ("content_loss=feature", "did you mean 'features'?"),
     ("content_loss=null", "content_loss"),
     ("style_layers=conv_1", "write [conv_1,conv_2]"),
+    ("style_layers=${steps}", "style_layers=100: must be a list"),
+    ("scale_steps=${steps}", "scale_steps=100: must be a list"),
     ("style_layers=[]", "needs style_layers"),
     ("style_layers=[conv_6]", "is ambiguous"),
     ("style_layers=[conv1_9]", "the layers of slim are conv1_1"),
