@@ -222,7 +222,7 @@ def _lists(config: Any, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
         value, name = getattr(config, item.name), f"{prefix}{item.name}"
         if is_dataclass(value):
             yield from _lists(value, f"{name}.")
-        elif value is not None and list in map(get_origin, (item.type, *get_args(item.type))):
+        elif value is not None and any(get_origin(each) is list for each in (item.type, *get_args(item.type))):
             yield name, value, item.type
 
 
