@@ -99,6 +99,7 @@ def run_job(composed: DictConfig, here: Session) -> float | None:
     labels = arguments.job_labels(hydra_config)
     try:
         arguments.refuse_idle_launcher(hydra_config)
+        schema.refuse_references(composed)
         refuse_unknown(composed)
         before: PreviousRun | None = None
         if composed.resume or composed.rerun:

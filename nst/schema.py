@@ -120,6 +120,14 @@ def _documented_keys(group: str) -> Iterator[Key]:
                 yield Key(f"{group}.{found['name']}", found["meaning"], found["default"], path.stem)
 
 
+def refuse_references(composed: DictConfig) -> None:
+    """Raise InputError for a reference to another key in place of a section."""
+    for name in map(str, composed):
+        node = composed._get_node(name)
+        if isinstance(node, DictConfig) and node._is_interpolation() and is_dataclass(node._metadata.ref_type):
+            raise InputError(f"{name}: is a section of keys; a reference to another key cannot stand for it")
+
+
 def checked(composed: DictConfig, given: Collection[str]) -> Config:
     """A composed config, checked, resolved and frozen; given: the keys that were set by hand. Raises InputError."""
     config = OmegaConf.to_object(composed)

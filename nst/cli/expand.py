@@ -27,6 +27,7 @@ def expand(config: DictConfig) -> None:
 
     The seeds begin with the config's. config: Hydra's, which its sweeper reads afterwards.
     """
+    _rows.clear()
     together = OmegaConf.to_container(config.zip) if isinstance(config.zip, DictConfig | ListConfig) else config.zip
     if together is None and config.repeats == 1:
         return
@@ -118,7 +119,7 @@ def _values(override: Override) -> int:
 
 def _unfolded(word: str) -> list[str]:
     key, _, number = word.partition("=")
-    return _rows[int(number)] if key == "zip" else [word]
+    return _rows[int(number)] if key == "zip" and _rows else [word]
 
 
 def _key(word: str) -> str:

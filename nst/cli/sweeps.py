@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 import time
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from nst.errors import FAILED, REFUSED, InputError, one_line
 from nst.files import locked, refuse_links, write_json
 from nst.record.files import NOTE, STOP, UNREADABLE, read_record
 from nst.record.paths import working_folder
+from nst.schema import refuse_references
 from nst.session import Session
 from nst.text import duration, say
 
@@ -43,6 +45,7 @@ class Begin(Callback):
         try:
             if (folder / "record.json").exists():
                 raise InputError(f"hydra.sweep.dir={folder}: a single run is there; choose another folder")
+            refuse_references(config)
             expand(config)
             _refuse_dry(config)
             refuse_links(folder)
@@ -51,8 +54,10 @@ class Begin(Callback):
             (folder / STOP).unlink(missing_ok=True)
             if not config.sweep.dry_run:
                 write_json(folder / NOTE, {"command": os.environ[COMMAND], **working_folder(folder)})
-        except InputError as error:
-            complain(error)
+        except Exception as error:  # Hydra would only warn
+            if complain(error) is None:
+                traceback.print_exc()
+                sys.exit(FAILED)
             sys.exit(REFUSED)
         here.sweeps.append(folder)
         here.launches = config.hydra.runtime.choices.get("hydra/launcher", "basic") != "basic"

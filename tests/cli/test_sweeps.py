@@ -224,6 +224,10 @@ def test_keys_that_go_together(nst: Door, tmp_path: Path) -> None:
     assert again.out.count("kept ") == 4
 
 
+def test_a_zip_of_nothing_is_none(nst: Door) -> None:
+    assert nst("zip=null", *SMALL, "steps=1", "hydra.sweep.dir=sweep").status == 0
+
+
 def test_groups_go_together_too_and_come_from_an_experiment(nst: Door, tmp_path: Path) -> None:
     folder = tmp_path / "experiment"
     folder.mkdir()
