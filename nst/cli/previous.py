@@ -132,8 +132,8 @@ class PreviousRun:
             if files and given is not None and given == self._held.get(role):
                 names = given if OmegaConf.is_list(given) else [given]
                 for name, file in zip(names, files, strict=False):
-                    if as_path(role, name).is_dir():
-                        break  # a folder of styles
+                    if not isinstance(name, str) or as_path(role, name).is_dir():
+                        break  # the builder refuses it, or it is a folder of styles
                     try:
                         samples.find(role, name)
                     except InputError:
