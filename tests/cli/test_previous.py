@@ -157,6 +157,17 @@ def test_a_run_from_before_there_were_judges_goes_on(nst: Door) -> None:
     assert json.loads((first.folder / "record.json").read_text())["figures"]
 
 
+@pytest.mark.parametrize(("key", "value"), [("style_loss", "${steps}"), ("style", 3), ("style", {"a": 1})])
+def test_a_record_with_another_kind_of_value_is_refused(key: str, value: object, nst: Door) -> None:
+    record = (first := nst(*SMALL, "steps=1")).record
+    record["config"][key] = value
+    (first.folder / "record.json").write_text(json.dumps(record))
+    again = nst("rerun=run", "tracking=none")
+    assert again.status == 2
+    assert again.err.startswith("nst: ")
+    assert again.err.count("\n") == 1, again.err
+
+
 def test_what_differs_from_the_machine_of_then_is_said(nst: Door) -> None:
     first = nst(*SMALL)
     record = first.record
