@@ -149,11 +149,12 @@ def check(config: Config) -> None:
         ):
             if not holds:
                 raise InputError(f"{name}={value:g}: must be {rule.replace('_', ' ')} {metadata[rule]:g}")
-    for name, values, kind in _lists(config):
-        if not isinstance(values, list):
-            raise InputError(f"{name}={values}: must be a list, such as [a,b]")
-        if kind == list[str] and not all(isinstance(each, str) for each in values):
-            raise InputError(f"{name}={values}: must be a list of names, without lists in it")
+    for name, value, kind in _containers(config):
+        if not isinstance(value, get_origin(kind)):
+            shape = "list, such as [a,b]" if get_origin(kind) is list else "mapping, such as {a:b}"
+            raise InputError(f"{name}={value}: must be a {shape}")
+        if kind == list[str] and not all(isinstance(each, str) for each in value):
+            raise InputError(f"{name}={value}: must be a list of names, without lists in it")
     judged = [name for name in metrics.weights(config.optimized_metric) if name.startswith("judge/")]
     if judged and config.judge.name == "none":
         raise InputError(
@@ -221,17 +222,18 @@ def _images(role: str, given: Any) -> Any:
     return None if given is None else str(given)
 
 
-def _lists(config: Any, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Name, value and type of each key that is a list and not null.
+def _containers(config: Any, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Name, value and type of each key that is a list or a mapping, and not null.
 
     OmegaConf checks neither all that is in them nor what a reference to another key stands for.
     """
     for item in fields(config):
         value, name = getattr(config, item.name), f"{prefix}{item.name}"
+        kinds = [kind for kind in (item.type, *get_args(item.type)) if get_origin(kind) in (list, dict)]
         if is_dataclass(value):
-            yield from _lists(value, f"{name}.")
-        elif value is not None and any(get_origin(each) is list for each in (item.type, *get_args(item.type))):
-            yield name, value, item.type
+            yield from _containers(value, f"{name}.")
+        elif value is not None and kinds:
+            yield name, value, kinds[0]
 
 
 def _numbers(config: Any, prefix: str = "") -> Iterator[tuple[str, float, Any]]:

@@ -69,7 +69,7 @@ class PreviousRun:
             config.tracking = OmegaConf.structured(tracking.options()[held["tracking"]["name"]])
             config = OmegaConf.merge(config, held)
             OmegaConf.to_object(config)
-        except (OmegaConfBaseException, LookupError, TypeError, ValueError, AttributeError) as error:
+        except (OmegaConfBaseException, LookupError, TypeError, AttributeError) as error:
             git = self.record.get("git")
             made = f", commit {commit_name(git)}" if git else ""
             reason = str(error).splitlines()[0]
