@@ -1,6 +1,5 @@
 """Tensors from files, which may be a stranger's."""
 
-import tarfile
 import warnings
 from pathlib import Path
 from typing import Any
@@ -10,11 +9,7 @@ import psutil
 import torch
 
 from nst.errors import InputError
-from nst.pickles import refuse_endless
 from nst.text import gigabytes
-
-PICKLES = 5
-"""At the beginning of a file of torch before 1.6: a magic number, a version, the machine, the object, names of data."""
 
 
 def refuse_too_large(path: Path, where: str = "") -> None:
@@ -27,13 +22,10 @@ def refuse_too_large(path: Path, where: str = "") -> None:
 def read_tensors(path: Path) -> Any:
     """What torch.save wrote to a file: only tensors, on the CPU, and plain values; no code in it is run.
 
-    Raises errors of any kind for anything else, for a zip file whose contents have changed since, and for what would
-    take very long to read.
+    Raises errors of any kind for anything else, and for a zip file whose contents have changed since.
     """
-    if is_zipfile(path):
+    if is_zipfile(path):  # torch before 1.6 wrote no zip file, and no checksums
         _refuse_damaged(path)
-    else:  # of torch before 1.6: without checksums
-        _refuse_endless(path)
     with warnings.catch_warnings():  # such as that of sparse tensors, which whoever reads refuses
         warnings.simplefilter("ignore")
         return torch.load(path, map_location="cpu", weights_only=True)
@@ -47,19 +39,6 @@ def _refuse_damaged(path: Path) -> None:
     with ZipFile(path) as file:
         if any(entry.compress_type != ZIP_STORED for entry in file.infolist()) or file.testzip():
             raise ValueError("damaged")
-        for name in file.namelist():
-            if name.endswith(".pkl"):
-                with file.open(name) as pickled:
-                    refuse_endless(pickled)
-
-
-def _refuse_endless(path: Path) -> None:
-    """Raise ValueError if one of the pickles in a file of an older torch would take very long to read."""
-    if tarfile.is_tarfile(path):
-        raise ValueError("of a torch before 0.2")
-    with path.open("rb") as file:
-        for _ in range(PICKLES):
-            refuse_endless(file)
 
 
 def holds_numbers(tensor: torch.Tensor) -> bool:

@@ -37,7 +37,7 @@ FEW = {
     for mode, keys in {"transfer": PICTURE, "texture": PICTURE, "train": TRAINING, "stylize": ()}.items()
 }
 """The same as arguments of nst's functions, by mode."""
-COMPOSED = re.compile(r"launcher=|num_nodes|experiment=(?!my/)|mode=export|=vgg19(?!\.pth)(?!.*\.pth)")
+COMPOSED = re.compile(r"launcher=|num_nodes|experiment=(?!my/)|mode=export|=vgg19(?!.*\.pth)")
 """Of commands that are only composed: other tests run launchers, exports, large networks and the experiments of conf/,
 or they need machines."""
 EXTRAS = {

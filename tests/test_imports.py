@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.conftest import ROOT
 
 LEVELS = [
-    {"errors", "imports", "patience", "pickles", "text"},
+    {"errors", "imports", "patience", "text"},
     {"devices", "files", "registry", "session", "tensors"},
     {"choices", "metrics"},
     {"config"},

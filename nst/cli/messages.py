@@ -32,7 +32,7 @@ EXTRAS = {
 COMPOSERS = ("hydra", "omegaconf")
 """Packages whose errors, of whatever kind, are about what they were given."""
 THEIRS = sys.stdlib_module_names | {"yaml", "antlr4"}
-"""What they call."""
+"""Packages that they call: an error in there is theirs, too."""
 DEFAULT_MODE = "transfer"
 GROUPS = ("layers", "strokes", "experiment")
 """Config groups that are no keys."""
@@ -135,7 +135,8 @@ def _explain_several(key: str, value: str) -> str:
 
 
 def _explain_composition(error: BaseException) -> str:
-    text = str(error.__cause__ or error)
+    cause = error.__cause__ or error
+    text = str(cause) or one_line(cause)
     where = "".join(re.findall(r"^In '([^']+)': ", str(error))[:1])
     own = "" if os.path.exists(schema.CONF / f"{where}.yaml") else "your "  # also of a name that is too long
     if where.endswith(".yaml"):  # a file that experiment= named

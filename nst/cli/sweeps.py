@@ -55,6 +55,7 @@ class Begin(Callback):
             if not config.sweep.dry_run:
                 write_json(folder / NOTE, {"command": os.environ[COMMAND], **working_folder(folder)})
         except Exception as error:  # Hydra would only warn
+            remove_empty(folder)
             if complain(error) is None:
                 traceback.print_exc()
                 sys.exit(FAILED)

@@ -2,7 +2,6 @@
 
 import io
 import os
-import pickle
 import shlex
 import struct
 import subprocess
@@ -11,7 +10,6 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -410,24 +408,6 @@ def test_a_checkpoint_of_which_one_bit_has_changed(nst: Door, tmp_path: Path) ->
     refused(
         nst, tmp_path, "resume=it.ckpt: no checkpoint of this version of nst: not a whole", *SMALL, "resume=it.ckpt"
     )
-
-
-@pytest.mark.parametrize("zipped", [True, False])
-def test_a_checkpoint_that_takes_for_ever_to_read(zipped: bool, nst: Door, tmp_path: Path) -> None:
-    """As a key it has a pair of pairs of pairs …, of which each is in the file once: 2 to the power of 60 in all."""
-    pickled = b"\x80\x02)q\x01" + b"h\x01h\x01\x86q\x01" * 60 + b"}h\x01Ns."
-    torch.save({}, tmp_path / "whole.ckpt", _use_new_zipfile_serialization=zipped)
-    if zipped:
-        with ZipFile("whole.ckpt") as whole, ZipFile("it.ckpt", "w") as file:
-            for name in whole.namelist():
-                file.writestr(name, pickled if name.endswith("data.pkl") else whole.read(name))
-    else:
-        data = (tmp_path / "whole.ckpt").read_bytes()
-        assert data.count(pickle.dumps({}, 2)) == 1
-        (tmp_path / "it.ckpt").write_bytes(data.replace(pickle.dumps({}, 2), pickled))
-    (tmp_path / "whole.ckpt").unlink()
-    said = "resume=it.ckpt: no checkpoint of this version of nst"
-    refused(nst, tmp_path, said, *SMALL, "resume=it.ckpt")
 
 
 def test_a_checkpoint_of_another_version(nst: Door, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nst.cli import sweeps
 from nst.engine.task import Task
 from nst.losses.terms import Style
 from nst.modes.pixels.task import Pixels
@@ -226,6 +227,20 @@ def test_keys_that_go_together(nst: Door, tmp_path: Path) -> None:
 
 def test_a_zip_of_nothing_is_none(nst: Door) -> None:
     assert nst("zip=null", *SMALL, "steps=1", "hydra.sweep.dir=sweep").status == 0
+
+
+@pytest.mark.parametrize(("error", "status"), [(OSError(28, "No space", "it"), 2), (RuntimeError("a bug"), 1)])
+def test_a_sweep_whose_start_fails_runs_nothing_and_leaves_nothing(
+    error: Exception, status: int, nst: Door, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def fails(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(sweeps, "write_json", fails)
+    result = nst("-m", *SMALL, "seed=1,2", "hydra.sweep.dir=some/sweep")
+    assert result.status == status
+    assert ("Traceback" in result.err) == (status == 1)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_groups_go_together_too_and_come_from_an_experiment(nst: Door, tmp_path: Path) -> None:

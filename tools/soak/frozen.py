@@ -1,4 +1,4 @@
-"""Imported last where commands are forked: the garbage collector leaves alone what was imported before."""
+"""Imported where commands are forked, after what is slow to import: the garbage collector leaves that alone."""
 
 import gc
 

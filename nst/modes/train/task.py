@@ -242,5 +242,5 @@ class Train(Task):
             raise InputError("its generator is not finite")
         before, now = ((each.shape, each.dtype) for each in (state["unreadable"], self.unreadable))
         if before != now:
-            raise InputError("it is of another number of images")
+            raise InputError("the images that it could not read are not those of this training")
         self.unreadable.copy_(state["unreadable"])
