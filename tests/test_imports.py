@@ -1,9 +1,14 @@
 """Imports run one way, from the entry point down; `python -m nst.run` is the only way in."""
 
 import ast
+import gc
+import sys
 from functools import cache
 from pathlib import Path
 
+import pytest
+
+from nst.imports import uncollected
 from tests.conftest import ROOT
 
 LEVELS = [
@@ -95,3 +100,19 @@ def test_more_than_five_parameters_are_a_named_bundle() -> None:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 names = [each.arg for each in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
                 assert len([name for name in names if name not in ("self", "cls")]) <= 5, f"{path}:{node.lineno}"
+
+
+def test_the_garbage_collector_rests_for_the_first_imports_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails() -> None:
+        with uncollected():
+            assert not gc.isenabled()
+            raise ImportError
+
+    with monkeypatch.context() as patched:
+        patched.delitem(sys.modules, "nst.runner", raising=False)
+        with pytest.raises(ImportError):
+            fails()
+    assert gc.isenabled()
+    monkeypatch.setitem(sys.modules, "nst.runner", sys)
+    with uncollected():
+        assert gc.isenabled()
