@@ -1,6 +1,7 @@
 """Tensors from files, which may be a stranger's."""
 
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from zipfile import ZIP_STORED, ZipFile, is_zipfile
@@ -41,7 +42,23 @@ def _refuse_damaged(path: Path) -> None:
             raise ValueError("damaged")
 
 
+def is_plain(tensor: torch.Tensor) -> bool:
+    """Whether a tensor that was read from a file has numbers of its own: not sparse, quantized or meta."""
+    return tensor.layout is torch.strided and tensor.device.type == "cpu" and not tensor.is_quantized
+
+
 def holds_numbers(tensor: torch.Tensor) -> bool:
-    """Whether a tensor that was read from a file has finite numbers of its own: not sparse, quantized or meta."""
-    plain = tensor.layout is torch.strided and tensor.device.type == "cpu" and not tensor.is_quantized
-    return plain and bool(tensor.isfinite().all())
+    """Whether a tensor is plain, and all its numbers are finite."""
+    return is_plain(tensor) and bool(tensor.isfinite().all())
+
+
+def tensors_in(value: Any) -> Iterator[torch.Tensor]:
+    """The tensors in a tree of dictionaries, lists and tuples, which may hold one another."""
+    left, seen = [value], set()
+    while left:
+        each = left.pop()
+        if isinstance(each, torch.Tensor):
+            yield each
+        elif isinstance(each, dict | list | tuple) and id(each) not in seen:
+            seen.add(id(each))
+            left.extend(each.values() if isinstance(each, dict) else each)

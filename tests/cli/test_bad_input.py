@@ -410,6 +410,14 @@ def test_a_checkpoint_of_which_one_bit_has_changed(nst: Door, tmp_path: Path) ->
     )
 
 
+@pytest.mark.parametrize("kind", ["sparse", "meta"])
+def test_a_checkpoint_with_a_tensor_without_numbers(kind: str, nst: Door, tmp_path: Path) -> None:
+    held: list[Any] = [ODD[kind](torch.ones(3))]
+    held.append(held)
+    torch.save({"optimizer": {"state": held}}, tmp_path / "it.ckpt")
+    refused(nst, tmp_path, "a tensor in it has no numbers", *SMALL, "resume=it.ckpt")
+
+
 def test_a_checkpoint_of_another_version(nst: Door, tmp_path: Path) -> None:
     torch.save({"state_dict": {}, "pytorch-lightning_version": "1.0"}, tmp_path / "old.ckpt")
     refused(nst, tmp_path, "resume=old.ckpt: no checkpoint of this version of nst", *SMALL, "resume=old.ckpt")
