@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, make_dataclass
+from dataclasses import Field, asdict, dataclass, field, fields, is_dataclass, make_dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, get_args, get_origin
@@ -222,24 +222,28 @@ def _images(role: str, given: Any) -> Any:
     return None if given is None else str(given)
 
 
-def _containers(config: Any, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
+def _containers(config: Config) -> Iterator[tuple[str, Any, Any]]:
     """Name, value and type of each key that is a list or a mapping, and not null.
 
     OmegaConf checks neither all that is in them nor what a reference to another key stands for.
     """
-    for item in fields(config):
-        value, name = getattr(config, item.name), f"{prefix}{item.name}"
+    for name, value, item in _values(config):
         kinds = [kind for kind in (item.type, *get_args(item.type)) if get_origin(kind) in (list, dict)]
-        if is_dataclass(value):
-            yield from _containers(value, f"{name}.")
-        elif value is not None and kinds:
+        if value is not None and kinds:
             yield name, value, kinds[0]
 
 
-def _numbers(config: Any, prefix: str = "") -> Iterator[tuple[str, float, Any]]:
+def _numbers(config: Config) -> Iterator[tuple[str, float, Any]]:
+    for name, value, item in _values(config):
+        if isinstance(value, int | float):
+            yield name, value, item.metadata
+
+
+def _values(config: Any, prefix: str = "") -> Iterator[tuple[str, Any, Field[Any]]]:
+    """Name, value and field of each key, also of those in sections."""
     for item in fields(config):
         value, name = getattr(config, item.name), f"{prefix}{item.name}"
         if is_dataclass(value):
-            yield from _numbers(value, f"{name}.")
-        elif isinstance(value, int | float):
-            yield name, value, item.metadata
+            yield from _values(value, f"{name}.")
+        else:
+            yield name, value, item
