@@ -1,7 +1,7 @@
 """Reading and writing generators: .safetensors files, and the checkpoints of runs that train one."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ LONGEST_DESCRIPTION = 2**20
 """Characters."""
 LONGEST_FACT = 4096
 """Characters of a style's path, or of its hash."""
+TRIED = (64, 64), (90, 75)
+"""Heights and widths, in pixels, of the images that a generator in a file is tried with."""
 LIMITS = {"width": 1024, "blocks": 100}
 """Most channels and residual blocks that a file may ask for. A file that asks for more is an attack on the memory."""
 
@@ -76,7 +78,30 @@ def load(path: Path) -> tuple[Generator, dict[str, Any]]:
         raise InputError(f"checkpoint={path}: its tensors are not those of the generator it says: {reason}") from None
     if not all(map(holds_numbers, generator.state_dict().values())):
         raise InputError(f"checkpoint={path}: its weights are not finite; train it again with a lower optimizer.lr")
-    return generator.to(memory_format=torch.channels_last).requires_grad_(False).eval(), description
+    generator.to(memory_format=torch.channels_last).requires_grad_(False).eval()
+    refuse_unusable(generator, path)
+    return generator, description
+
+
+def refuse_unusable(paint: Callable[[Tensor], Tensor], path: Path) -> None:
+    """Raise InputError for a file's generator that does not paint: finite weights can overflow, too.
+
+    paint: (1, 3, H, W) in [0, 1] → the same shape and range; called with small images of noise.
+    """
+    noise = torch.Generator().manual_seed(0)
+    for height, width in TRIED:
+        image = torch.rand(1, 3, height, width, generator=noise)
+        try:
+            painted = paint(image)
+        except InputError:
+            raise
+        except Exception:  # of an input of another shape, or of several results
+            painted = torch.empty(0)
+        if painted.shape != image.shape or painted.dtype != torch.float32 or not painted.isfinite().all():
+            raise InputError(
+                f"checkpoint={path}: makes no finite picture of {width}×{height} pixels from one of that size; "
+                "expected a file written by mode=train or mode=export"
+            )
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

@@ -15,15 +15,13 @@ import torch
 from torch import Tensor
 
 from nst.errors import InputError
-from nst.generators.files import DESCRIPTION, describe, read_description
+from nst.generators.files import DESCRIPTION, describe, read_description, refuse_unusable
 from nst.generators.networks import Generator
 
 AXES = {0: "batch", 2: "height", 3: "width"}
 """Names of the axes of any length, of the input and the output."""
 LARGEST_MODEL = 2**30
 """Bytes of a file: a generator of 1024 channels has less."""
-TRIED = (64, 64), (64, 80)
-"""Heights and widths, in pixels, of the images that a file from elsewhere is tried with."""
 LONGEST_TRIAL = 60.0
 """Seconds. A model can hold loops without an end."""
 LARGEST_DIFFERENCE = 1e-3
@@ -100,25 +98,23 @@ def load(path: Path) -> tuple[Callable[[Tensor], Tensor], dict[str, Any]]:
 
 
 def _try(paint: Callable[..., Tensor], path: Path) -> None:
-    """Raise InputError for a model that does not paint images: whoever made it, it is tried with two sizes first."""
+    """Raise InputError for a model that does not paint images, or takes too long for small ones."""
     import onnxruntime
 
     running = onnxruntime.RunOptions()
+
+    def paint_in_time(image: Tensor) -> Tensor:
+        try:
+            return paint(image, running)
+        except Exception:
+            if running.terminate:
+                raise InputError(f"checkpoint={path}: takes more than {LONGEST_TRIAL:g} s for a small image") from None
+            raise
+
     timer = Timer(LONGEST_TRIAL, setattr, (running, "terminate", True))
     timer.start()
     try:
-        for size in TRIED:
-            try:
-                painted = paint(torch.full((1, 3, *size), 0.5), running)
-            except Exception:  # of another input, or number of results, or too slow
-                painted = torch.empty(0)
-            if running.terminate:
-                raise InputError(f"checkpoint={path}: takes more than {LONGEST_TRIAL:g} s for a small image")
-            if painted.shape != (1, 3, *size) or painted.dtype != torch.float32 or not painted.isfinite().all():
-                raise InputError(
-                    f"checkpoint={path}: makes no finite image (1, 3, {size[0]}, {size[1]}) from one of that size; "
-                    "expected a file written by mode=export"
-                )
+        refuse_unusable(paint_in_time, path)
     finally:
         timer.cancel()
 

@@ -8,6 +8,7 @@ from zipfile import ZIP_DEFLATED, ZipFile
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 
 from nst.generators import onnx, tiles
@@ -97,6 +98,8 @@ def test_what_is_no_generator_is_refused_in_one_line(nst: Door, tmp_path: Path) 
     fit = {"generator": {"name": "cyclegan", "width": 4, "blocks": 1}}
     lost = {name: torch.full_like(value, torch.nan) for name, value in tensors.items()}
     save_file(lost, tmp_path / "lost.safetensors", {"nst": json.dumps(fit)})
+    large = {name: torch.full_like(value, 3e38) for name, value in tensors.items()}
+    save_file(large, tmp_path / "large.safetensors", {"nst": json.dumps(fit)})
     save_file(tensors, tmp_path / "garbled.safetensors", {"nst": "{"})
     for name, facts in (("half", {"name": "johnson", "width": 4, "blocks": 1}),):
         halved = {
@@ -129,6 +132,7 @@ def test_what_is_no_generator_is_refused_in_one_line(nst: Door, tmp_path: Path) 
         ("unknown.safetensors", "not those of the generator it says"),
         ("huge.safetensors", "not those of the generator it says"),
         ("lost.safetensors", "its weights are not finite"),
+        ("large.safetensors", "makes no finite picture of 64×64 pixels"),
         ("odd.safetensors", "holds no generator of nst"),
         ("garbled.safetensors", "holds no generator of nst"),
         ("deep.safetensors", "holds no generator of nst"),
@@ -151,6 +155,28 @@ def test_what_is_no_generator_is_refused_in_one_line(nst: Door, tmp_path: Path) 
     assert not (tmp_path / "attacked").exists()
     assert "mode=stylize needs checkpoint=" in nst("mode=stylize", "tracking=none").err
     assert "mode=export needs checkpoint=" in nst("mode=export", "tracking=none").err
+
+
+def test_a_picture_that_is_not_finite_is_not_written(nst: Door, tmp_path: Path) -> None:
+    """Some images make finite weights overflow, and others do not."""
+    generator = Generator("johnson", 4, 0)
+    next(generator.parameters()).data.fill_(2e36)
+    (tmp_path / "g.safetensors").write_bytes(encode(generator, {}))
+    (tmp_path / "photos").mkdir()
+    for name, color in (("white", 255), ("gray", 128)):
+        Image.new("RGB", (48, 48), (color,) * 3).save(tmp_path / "photos" / f"{name}.png")
+    stylize = ("mode=stylize", "checkpoint=g.safetensors", "tracking=none", "judge=none")
+
+    refused = nst(*stylize, "content=photos/white.png")
+    assert refused.status == 2
+    assert refused.err.startswith("nst: photos/white.png: the generator makes no finite picture of it")
+    assert refused.record["status"] == "refused"
+    assert not (refused.folder / "result.png").exists()
+
+    folder = nst(*stylize, "content=photos")
+    assert folder.status == 1
+    assert "passed over: photos/white.png: the generator makes no finite picture of it" in folder.out
+    assert [path.name for path in (folder.folder / "results").iterdir()] == ["gray.png"]
 
 
 def test_an_onnx_model_without_an_end_is_given_up(nst: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

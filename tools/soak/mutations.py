@@ -7,12 +7,12 @@ from random import Random
 from nst import schema
 from nst.errors import REFUSED
 from tools.soak import structures
-from tools.soak.case import REPORT, Case, Counts, Failure, differing, state
+from tools.soak.case import NEW_RUN, REPORT, Case, Counts, Failure, differing, state
 from tools.soak.mutate import DEEP, DIGITS, PLAIN, as_text, mutate_file
 from tools.soak.stock import FORMATS, SMALL, TINY, TRAIN, VGG
 
-NEW = "hydra.run.dir=made/run"
-"""A folder that a refused run must not leave."""
+NEW = f"hydra.run.dir={NEW_RUN}"
+"""A folder that a refused run leaves only if its record says so."""
 LONGER = {"run": ["steps=9"], "training": ["steps=6", "data.workers=0"]}
 """Run of the stock → what lets it go on."""
 NOT_TRIED = (

@@ -45,12 +45,17 @@ class Painting:
 
     @torch.no_grad()
     def __call__(self, path: Path) -> tuple[Tensor, float]:
-        """An image file, painted, (1, 3 or 4, H, W): transparent where it was; and the milliseconds it took."""
+        """An image file, painted, (1, 3 or 4, H, W): transparent where it was; and the milliseconds it took.
+
+        Raises InputError for an image that cannot be read, or whose picture is not finite.
+        """
         image = load(path, self.size, self.background)
         check_size(image)
         began = time.perf_counter()
         painted = self.paint(image)
         milliseconds = 1000 * (time.perf_counter() - began)
+        if not painted.isfinite().all():  # it would be written black
+            raise InputError(f"{path}: the generator makes no finite picture of it: train it again, or take another")
         if self.content_colors:
             painted = with_colors_of(painted, image)
         opacity = load_opacity(path, self.size)
@@ -58,7 +63,7 @@ class Painting:
 
 
 def paint_one(painting: Painting, path: Path, reporter: Reporter) -> Outcome:
-    """One image. Raises InputError if it cannot be read."""
+    """One image. Raises InputError if it cannot be read or painted."""
     painting.paint(torch.zeros(1, 3, WARM_UP_SIDE, WARM_UP_SIDE))
     began = time.perf_counter()
     painted, milliseconds = painting(path)
@@ -71,8 +76,8 @@ def paint_folder(
 ) -> Outcome:
     """Images, written one by one. sources: relative path of the result → image file.
 
-    An image that cannot be read is passed over, with a message. One whose result is there already, since the run
-    continues an earlier part, is kept. The figures of each picture, as it was written, go to figures.csv.
+    An image that cannot be read or painted is passed over, with a message. One whose result is there already, since
+    the run continues an earlier part, is kept. The figures of each picture, as it was written, go to figures.csv.
     """
     figures = dict[str, dict[str, float]]()
     painting.paint(torch.zeros(1, 3, WARM_UP_SIDE, WARM_UP_SIDE))
