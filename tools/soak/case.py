@@ -20,6 +20,8 @@ Counts = dict[str, int]
 RUN, REPORT = "nst.run", "nst.report.__main__"
 NEW_RUN = "made/run"
 """Folder of the run that uses what was mutated."""
+WORKED = ("generator", "onnx")
+"""Kinds that may be refused while the run works, in its record: whether an image can be painted is seen then."""
 MEMORY = 24 << 30
 """Bytes of address space that a case may take: a mutated size must not take the machine's."""
 
@@ -111,7 +113,7 @@ class Case:
     def _state_beside_told(self) -> dict[str, bytes | str]:
         """The folder's state, without a new run whose record tells that it was refused while it worked."""
         now, record = state(self.here), self.here / NEW_RUN / "record.json"
-        told = record.is_file() and json.loads(record.read_text())["status"] == "refused"
+        told = self.kind in WORKED and record.is_file() and json.loads(record.read_text())["status"] == "refused"
         return {
             name: each for name, each in now.items() if not (told and Path(name).parts[0] == Path(NEW_RUN).parts[0])
         }
