@@ -77,8 +77,8 @@ def explain(error: BaseException) -> str | None:
         return "a config group such as mode or backbone takes the name of an option, not null"
     if isinstance(error, AssertionError) and "Unexpected type for root: NoneType" in str(error):
         return _explain_missing_section()
-    if isinstance(error, OSError) and error.filename:  # Hydra creates the run's folder
-        return f"cannot write to {error.filename}: {error.strerror}"
+    if isinstance(error, OSError) and (error.filename or is_of_composing(error)):  # Hydra begins the run's folder
+        return f"cannot write to {error.filename or 'the folder of the run'}: {error.strerror or error}"
     if is_of_composing(error):
         return f"the config cannot be composed: {one_line(error)}"
     return None

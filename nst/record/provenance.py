@@ -2,6 +2,7 @@
 
 import platform
 import subprocess
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 PACKAGES = ("nst", "torch", "torchvision", "pytorch-lightning", "hydra-core", "omegaconf", "wandb", "pillow", "numpy")
 
 
+@cache
 def versions() -> dict[str, str | None]:
     """Versions of Python and of the packages that decide what a run computes; None for one that is not installed."""
     found: dict[str, str | None] = {"python": platform.python_version()}

@@ -428,11 +428,15 @@ def test_an_output_folder_that_is_a_file(nst: Door, tmp_path: Path) -> None:
     refused(nst, tmp_path, "cannot write to", *SMALL, "hydra.run.dir=taken/run")
 
 
-def fill_the_disk() -> None:
+def fill_the_disk(size: int = 6000) -> None:
     """No file of this process can be longer than a few rows."""
     import resource
 
-    resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
+def fill_the_disk_wholly() -> None:
+    fill_the_disk(500)  # less than the file that Hydra writes as a sweep begins
 
 
 def test_a_full_disk_leaves_no_half_files(tmp_path: Path) -> None:
@@ -442,6 +446,10 @@ def test_a_full_disk_leaves_no_half_files(tmp_path: Path) -> None:
     assert "cannot write" in done.err
     assert "Traceback" not in done.err
     assert not list(tmp_path.rglob("*.part"))
+
+    sweep = Command("-m", "seed=0,1", *SMALL, "hydra.sweep.dir=sweep", before=fill_the_disk_wholly).end()
+    assert sweep.status == 2
+    assert sweep.err == "nst: cannot write to the folder of the run: File too large\n"
 
 
 def test_a_traceback_is_shown_to_who_asks_for_it(nst: Door, monkeypatch: pytest.MonkeyPatch) -> None:
