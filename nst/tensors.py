@@ -1,7 +1,11 @@
 """Tensors from files, which may be a stranger's."""
 
+import os
+import signal
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zipfile import ZIP_STORED, ZipFile, is_zipfile
@@ -11,6 +15,9 @@ import torch
 
 from nst.errors import InputError
 from nst.text import gigabytes
+
+LONGEST_READING = 60.0
+"""Seconds for what a file says beside its tensors' numbers: a pickle can be made so that its reader never ends."""
 
 
 def refuse_too_large(path: Path, where: str = "") -> None:
@@ -23,13 +30,41 @@ def refuse_too_large(path: Path, where: str = "") -> None:
 def read_tensors(path: Path) -> Any:
     """What torch.save wrote to a file: only tensors, on the CPU, and plain values; no code in it is run.
 
-    Raises errors of any kind for anything else, and for a zip file whose contents have changed since.
+    Raises InputError for a file that takes too long or makes torch crash, and errors of any kind for anything else, and
+    for a zip file whose contents have changed since.
     """
-    if is_zipfile(path):  # torch before 1.6 wrote no zip file, and no checksums
+    is_zip = is_zipfile(path)  # torch before 1.6 wrote no zip file, and no checksums
+    if is_zip:
         _refuse_damaged(path)
+    read = partial(torch.load, path, map_location="cpu", weights_only=True)
     with warnings.catch_warnings():  # such as that of sparse tensors, which whoever reads refuses
         warnings.simplefilter("ignore")
-        return torch.load(path, map_location="cpu", weights_only=True)
+        if not _ends(partial(read, mmap=is_zip)):
+            raise InputError(f"{path}: torch cannot read it, or takes more than {LONGEST_READING:g} s for it")
+        return read()
+
+
+def _ends(read: Callable[[], Any]) -> bool:
+    """Whether reading ends before LONGEST_READING, and without a crash: tried in a process of its own first.
+
+    torch's reader can be at work in C for years, at one key of a dictionary, where no signal and no thread stops it.
+    """
+    if not hasattr(os, "fork"):  # Windows
+        return True
+    child = os.fork()
+    if child == 0:
+        with suppress(BaseException):  # the reading that counts meets it again
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.setitimer(signal.ITIMER_REAL, LONGEST_READING)
+            read()
+        os._exit(0)
+    try:
+        _, status = os.waitpid(child, 0)
+    except BaseException:  # Ctrl-C
+        with suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+        raise
+    return not os.WIFSIGNALED(status)
 
 
 def _refuse_damaged(path: Path) -> None:

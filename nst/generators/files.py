@@ -117,6 +117,8 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 def _read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     try:
         saved = read_tensors(path)
+    except InputError:
+        raise
     except Exception:  # a broken pickle can raise anything
         raise InputError(
             f"checkpoint={path}: no generator: expected generator.safetensors, .onnx or a checkpoint of mode=train"

@@ -1,7 +1,9 @@
 """Nothing that a user is handed runs code or writes outside the run's folder: each test has an attack in it."""
 
 import json
+import os
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 import torch
@@ -124,6 +126,31 @@ def test_a_pickle(key: str, nst: Door) -> None:
     torch.save({"config": Malice(), "features.0.weight": Malice()}, "evil.pth")
     result = nst("backbone=vgg19", *SMALL, "style_layers=[conv1_1]", "content_layers=[conv1_1]", f"{key}=evil.pth")
     assert result.status == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows cannot try to read a file in a copy of the process")
+@pytest.mark.parametrize("is_zip", [True, False])
+def test_a_pickle_without_an_end(is_zip: bool, nst: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dictionary whose key is a pair of pairs of pairs, sixty deep, that are all the same one."""
+    pairs = b"q\x00h\x00\x86" * 60  # keep the last one, fetch it again, make a pair of the two
+    pickle = b"\x80\x02})" + pairs + b"K\x01s."
+    Path("it.ckpt").write_bytes(pickle)
+    if is_zip:
+        torch.save({}, "empty.ckpt")
+        with ZipFile("empty.ckpt") as empty, ZipFile("it.ckpt", "w") as made:
+            for name in empty.namelist():
+                made.writestr(name, pickle if name.endswith("data.pkl") else empty.read(name))
+    monkeypatch.setattr("nst.tensors.LONGEST_READING", 0.2)
+    for keys in (
+        ["resume=it.ckpt"],
+        ["backbone=vgg19", "backbone.weights=it.ckpt"],
+        ["mode=stylize", "checkpoint=it.ckpt"],
+    ):
+        result = nst(*keys, "tracking=none")
+        assert result.status == 2
+        assert result.err.count("\n") == 1
+        assert "it.ckpt: torch cannot read it, or takes more than 0.2 s for it" in result.err
+        assert not result.folder.exists()
 
 
 def test_a_generator(nst: Door) -> None:
