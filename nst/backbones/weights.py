@@ -81,8 +81,6 @@ def read(path: Path) -> dict[str, Tensor]:
     refuse_too_large(path)
     try:
         state = load_file(path) if path.suffix == ".safetensors" else read_tensors(path)
-    except InputError:
-        raise
     except Exception as error:  # a broken pickle can raise anything
         raise InputError(
             f"cannot read weights from {path}: it is not a .pth state dict or .safetensors file, "

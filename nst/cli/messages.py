@@ -1,5 +1,6 @@
 """Every refusal in one line."""
 
+import errno
 import os
 import re
 import shlex
@@ -33,6 +34,8 @@ COMPOSERS = ("hydra", "omegaconf")
 """Packages whose errors, of whatever kind, are about what they were given."""
 THEIRS = sys.stdlib_module_names | {"yaml", "antlr4"}
 """Packages that they call: an error in there is theirs, too."""
+FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS)
+"""Errors of writing that name no file."""
 DEFAULT_MODE = "transfer"
 GROUPS = ("layers", "strokes", "experiment")
 """Config groups that are no keys."""
@@ -77,7 +80,7 @@ def explain(error: BaseException) -> str | None:
         return "a config group such as mode or backbone takes the name of an option, not null"
     if isinstance(error, AssertionError) and "Unexpected type for root: NoneType" in str(error):
         return _explain_missing_section()
-    if isinstance(error, OSError) and (error.filename or is_of_composing(error)):  # Hydra begins the run's folder
+    if isinstance(error, OSError) and (error.filename or error.errno in FULL):  # Hydra begins the run's folder
         return f"cannot write to {error.filename or 'the folder of the run'}: {error.strerror or error}"
     if is_of_composing(error):
         return f"the config cannot be composed: {one_line(error)}"

@@ -29,8 +29,6 @@ def read_checkpoint(
     refuse_too_large(path, "resume=")
     try:
         saved = read_tensors(path)
-    except InputError:
-        raise
     except Exception:  # a broken pickle can raise anything
         raise InputError(f"{where}: no checkpoint of this version of nst: not a whole file of torch.save") from None
     if not all(map(is_plain, tensors_in(saved))):

@@ -42,6 +42,14 @@ def read_description(path: Path, text: str | None) -> dict[str, Any]:
     """The description in a generator file's metadata. Raises InputError if nst did not write it."""
     try:
         said = json.loads((text or "")[:LONGEST_DESCRIPTION])
+    except (ValueError, RecursionError):
+        said = None
+    return _checked(said, path)
+
+
+def _checked(said: Any, path: Path) -> dict[str, Any]:
+    """What nst writes into a description, and no more. Raises InputError if there is no generator in it."""
+    try:
         files = said.get("styles", [said["style"]] if "style" in said else [])
         styles = [
             {fact: str(each[fact])[:LONGEST_FACT] for fact in ("path", "sha256") if fact in each} for each in files
@@ -97,10 +105,14 @@ def refuse_unusable(paint: Callable[[Tensor], Tensor], path: Path) -> None:
             raise
         except Exception:  # of an input of another shape, or of several results
             painted = torch.empty(0)
-        if painted.shape != image.shape or painted.dtype != torch.float32 or not painted.isfinite().all():
+        if painted.shape != image.shape or painted.dtype != torch.float32:
             raise InputError(
-                f"checkpoint={path}: makes no finite picture of {width}×{height} pixels from one of that size; "
+                f"checkpoint={path}: makes no picture of {width}×{height} pixels from one of that size; "
                 "expected a file written by mode=train or mode=export"
+            )
+        if not painted.isfinite().all():
+            raise InputError(
+                f"checkpoint={path}: its pictures are not finite; train it again with a lower optimizer.lr"
             )
 
 
@@ -117,8 +129,6 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 def _read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     try:
         saved = read_tensors(path)
-    except InputError:
-        raise
     except Exception:  # a broken pickle can raise anything
         raise InputError(
             f"checkpoint={path}: no generator: expected generator.safetensors, .onnx or a checkpoint of mode=train"
@@ -126,7 +136,7 @@ def _read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     config = saved.get("config") if isinstance(saved, dict) else None
     if not isinstance(config, dict) or config.get("mode") != "train":
         mode = config.get("mode") if isinstance(config, dict) else None
-        source = f"a run of mode={mode}" if mode else "no run of nst"
+        source = f"a run of mode={mode}" if isinstance(mode, str) else "no run of nst"
         raise InputError(f"checkpoint={path}: of {source}; only mode=train trains a generator")
     task = saved.get("task")
     if isinstance(task, dict):
@@ -135,4 +145,6 @@ def _read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         state, prefix = saved.get("state_dict"), "generator.network."
     items = state.items() if isinstance(state, dict) else ()
     tensors = {str(name).removeprefix(prefix): value for name, value in items if str(name).startswith(prefix)}
-    return {"generator": config.get("generator"), "style": {"path": config.get("style")}}, tensors
+    style = config.get("style")
+    styles = [{"path": each} for each in (style if isinstance(style, list) else [style])]
+    return _checked({"generator": config.get("generator"), "styles": styles}, path), tensors

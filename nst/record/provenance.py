@@ -2,6 +2,7 @@
 
 import platform
 import subprocess
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -11,7 +12,7 @@ PACKAGES = ("nst", "torch", "torchvision", "pytorch-lightning", "hydra-core", "o
 
 
 @cache
-def versions() -> dict[str, str | None]:
+def versions() -> Mapping[str, str | None]:
     """Versions of Python and of the packages that decide what a run computes; None for one that is not installed."""
     found: dict[str, str | None] = {"python": platform.python_version()}
     for package in PACKAGES:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import zlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -412,9 +413,7 @@ def test_a_checkpoint_of_which_one_bit_has_changed(nst: Door, tmp_path: Path) ->
 
 @pytest.mark.parametrize("kind", ["sparse", "meta"])
 def test_a_checkpoint_with_a_tensor_without_numbers(kind: str, nst: Door, tmp_path: Path) -> None:
-    held: list[Any] = [ODD[kind](torch.ones(3))]
-    held.append(held)
-    torch.save({"optimizer": {"state": held}}, tmp_path / "it.ckpt")
+    torch.save({"optimizer": {"state": [ODD[kind](torch.ones(3))]}}, tmp_path / "it.ckpt")
     refused(nst, tmp_path, "a tensor in it has no numbers", *SMALL, "resume=it.ckpt")
 
 
@@ -435,10 +434,6 @@ def fill_the_disk(size: int = 6000) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
 
-def fill_the_disk_wholly() -> None:
-    fill_the_disk(500)  # less than the file that Hydra writes as a sweep begins
-
-
 def test_a_full_disk_leaves_no_half_files(tmp_path: Path) -> None:
     pytest.importorskip("resource", reason="Windows has no limits of a process")
     done = Command(*SMALL, "steps=200", "tracking.loss_every=1", "hydra.run.dir=run", before=fill_the_disk).end()
@@ -447,7 +442,8 @@ def test_a_full_disk_leaves_no_half_files(tmp_path: Path) -> None:
     assert "Traceback" not in done.err
     assert not list(tmp_path.rglob("*.part"))
 
-    sweep = Command("-m", "seed=0,1", *SMALL, "hydra.sweep.dir=sweep", before=fill_the_disk_wholly).end()
+    # less than the file that Hydra writes as a sweep begins
+    sweep = Command("-m", "seed=0,1", *SMALL, "hydra.sweep.dir=sweep", before=partial(fill_the_disk, 500)).end()
     assert sweep.status == 2
     assert sweep.err == "nst: cannot write to the folder of the run: File too large\n"
 

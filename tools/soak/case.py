@@ -20,7 +20,7 @@ Counts = dict[str, int]
 RUN, REPORT = "nst.run", "nst.report.__main__"
 NEW_RUN = "made/run"
 """Folder of the run that uses what was mutated."""
-WORKED = ("generator", "onnx")
+REFUSED_LATE = ("generator", "onnx")
 """Kinds that may be refused while the run works, in its record: whether an image can be painted is seen then."""
 MEMORY = 24 << 30
 """Bytes of address space that a case may take: a mutated size must not take the machine's."""
@@ -100,7 +100,7 @@ class Case:
             said = command.err.splitlines()
             if len(said) != 1 or not said[0].startswith("nst: "):
                 raise Failure(f"refused in {len(said)} lines: {' | '.join(said)[:300]}")
-            if changed := differing(before, self._state_beside_told()):
+            if changed := differing(before, self._state_without_refused_run()):
                 raise Failure(f"refused, and changed {changed}")
         if changed := differing(beyond, state(self.outside)):
             raise Failure(f"changed {changed}, outside of its folder")
@@ -110,12 +110,15 @@ class Case:
             raise Failure("ran code of a file")
         return {"accepted" if status == 0 else "refused": 1}
 
-    def _state_beside_told(self) -> dict[str, bytes | str]:
+    def _state_without_refused_run(self) -> dict[str, bytes | str]:
         """The folder's state, without a new run whose record tells that it was refused while it worked."""
         now, record = state(self.here), self.here / NEW_RUN / "record.json"
-        told = self.kind in WORKED and record.is_file() and json.loads(record.read_text())["status"] == "refused"
+        told = self.kind in REFUSED_LATE and record.is_file() and json.loads(record.read_text())["status"] == "refused"
+        if told and f"{NEW_RUN}/result.png" in now:
+            raise Failure("refused, with a picture")
+        made = {str(Path(NEW_RUN).parent), NEW_RUN}
         return {
-            name: each for name, each in now.items() if not (told and Path(name).parts[0] == Path(NEW_RUN).parts[0])
+            name: each for name, each in now.items() if not told or not (name in made or name.startswith(f"{NEW_RUN}/"))
         }
 
 

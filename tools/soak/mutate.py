@@ -6,8 +6,10 @@ Each returns or takes what was drawn, and says in a few words what it did.
 import copy
 import json
 import os
+import reprlib
 import shutil
 import stat
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
@@ -49,9 +51,27 @@ def nested(depth: int) -> list[Any]:
     return value
 
 
+def held_twice(depth: int) -> list[Any]:
+    """A list of a list of a list …: each holds the next one twice, and who goes through all of them never ends."""
+    value: list[Any] = []
+    for _ in range(depth):
+        value = [value, value]
+    return value
+
+
+def with_attributes(value: Any, **attributes: Any) -> Any:
+    """A value whose own attributes take the place of its methods."""
+    value.__dict__.update(attributes)
+    return value
+
+
 def tensors() -> list[Any]:
     """Tensors of other shapes, dtypes and layouts, and what else a pickle can hold."""
+    loop: list[Any] = []
+    loop.append(loop)
     return [
+        *(held_twice(60), loop, torch.zeros(1).expand(10**6, 10**6), torch.zeros(1).expand(9, 9)),
+        *(with_attributes(torch.zeros(2), isfinite=1), with_attributes(OrderedDict(a=torch.zeros(2)), values=1, get=1)),
         *(torch.zeros(0), torch.zeros(()), torch.zeros(3), torch.zeros(1, 3, 5, 7), torch.zeros(1, 1, 1, 1, 1, 1)),
         *(torch.full((3,), float("nan")), torch.zeros(2, dtype=torch.int64), torch.zeros(2, dtype=torch.bool)),
         *(torch.zeros(2, dtype=torch.complex64), torch.zeros(2, dtype=torch.bfloat16), torch.zeros(2, 2).to_sparse()),
@@ -131,7 +151,7 @@ def _other(value: Any, draw: Random, values: Sequence[Any]) -> Any:
 def _short(value: Any) -> str:
     if isinstance(value, torch.Tensor):
         return f"a tensor {[*value.shape]} {value.dtype} {value.device} {value.layout}".replace("torch.", "")
-    return ascii(value)[:40]
+    return ascii(reprlib.repr(value))[:40]  # which does not go deep
 
 
 def as_text(tree: Any) -> str:

@@ -12,7 +12,7 @@ from tools.soak.mutate import DEEP, DIGITS, PLAIN, as_text, mutate_file
 from tools.soak.stock import FORMATS, SMALL, TINY, TRAIN, VGG
 
 NEW = f"hydra.run.dir={NEW_RUN}"
-"""A folder that a refused run must not leave; but see WORKED."""
+"""A folder that a refused run must not leave; but see REFUSED_LATE."""
 LONGER = {"run": ["steps=9"], "training": ["steps=6", "data.workers=0"]}
 """Run of the stock → what lets it go on."""
 NOT_TRIED = (
