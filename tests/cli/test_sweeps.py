@@ -19,7 +19,6 @@ from tests.tracking.test_wandb import TRACKED, group
 from tools.soak.processes import Command
 
 LAUNCHERS = {
-    "hydra_joblib_launcher": ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"],
     "hydra_submitit_launcher": ["hydra/launcher=submitit_local", "hydra.launcher.timeout_min=5"],
     "hydra_ray_launcher": ["hydra/launcher=ray", "+hydra.launcher.ray.init.include_dashboard=false"],
 }
@@ -338,18 +337,28 @@ def test_a_job_that_breaks_costs_no_other_and_keeps_its_own_traceback(
     assert "before_chunk" in log.read_text()
 
 
-def test_a_job_that_diverges_costs_no_other_under_a_launcher_and_a_signal_lets_it_save(tmp_path: Path) -> None:
+def test_joblib_goes_on_and_ends_the_same_and_a_signal_lets_its_processes_save(
+    nst: Door, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="joblib is not installed")
-    asked = ["-m", *SMALL, "steps=100000", "optimizer=adam", "optimizer.lr=1e30,0.02", "hydra.sweep.dir=sweep"]
-    process = Command(*asked, *LAUNCHERS["hydra_joblib_launcher"])
+    common = (*SMALL, "optimizer=adam", "tracking.loss_every=2")
+    whole = nst(*common, "steps=6", "optimizer.lr=0.02")
+    jobs = "zip={optimizer.lr:[0.02,1e30,0.02],steps:[6,6,100000]}"
+    asked = ["-m", *(each for each in common if not each.startswith("steps=")), jobs, "hydra.sweep.dir=sweep"]
+    stop_at(4, monkeypatch)
+    assert nst(*asked, "trainer.checkpoint_seconds=1e-6").status == 130
     sweep = tmp_path / "sweep"
-    while not (sweep / "1" / "losses.csv").exists() or "diverged" not in statuses(sweep):
+    assert statuses(sweep) == ["interrupted"]
+
+    process = Command(*asked, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+    while not (sweep / "2" / "losses.csv").exists() or statuses(sweep)[:2] != ["finished", "diverged"]:
         assert process.status is None, process.said
         time.sleep(0.05)
     process.send(signal.SIGTERM)
     assert process.end().status == 128 + signal.SIGTERM, process.said
-    assert statuses(sweep) == ["diverged", "interrupted"]
-    assert (sweep / "1" / "checkpoint.ckpt").exists()
+    assert statuses(sweep) == ["finished", "diverged", "interrupted"]
+    assert np.array_equal(pixels(sweep / "0" / "result.png"), whole.pixels())
+    assert (sweep / "2" / "checkpoint.ckpt").exists()
     assert "the pixels have left all bounds" in process.err
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -20,8 +21,10 @@ from nst.generators.data import CropDataset, Positions, find_images
 from nst.generators.files import encode, load
 from nst.generators.networks import Generator
 from nst.modes.stylize.paint import results_of
+from nst.modes.train.task import Train
 from tests.cli.test_sweeps import stop_at
 from tests.conftest import Door, pixels
+from tools.soak.processes import Command
 
 SMALL = ("mode=train", "generator.width=4", "generator.blocks=1", "data.size=48", "data.workers=0", "tracking=none")
 STYLIZE = ("mode=stylize", "tracking=none")
@@ -122,39 +125,42 @@ def test_crops_do_not_depend_on_who_draws_them(photos: Path) -> None:
     assert sum(map(len, shares)) == 36
 
 
-PROBE = """
-import json
-from torch.distributed import get_rank
-from nst import run
-from nst.generators.data import CropDataset
-from nst.modes.train.task import Train
+def probe() -> None:
+    """Let a process write down which images it reads, and what it has at its end."""
+    seen, read, end = list[int](), CropDataset.__getitem__, Train.end
 
-seen, read, end = [], CropDataset.__getitem__, Train.end
-CropDataset.__getitem__ = lambda crops, position: (seen.append(position), read(crops, position))[1]
+    def reading(crops: CropDataset, position: int) -> Any:
+        seen.append(position)
+        return read(crops, position)
 
-def ended(task):
-    own = int(task.unreadable[:-1].sum())
-    end(task)
-    weights = [value.double().sum().item() for value in task.generator.state_dict().values()]
-    facts = {"seen": seen, "weights": weights, "own": own, "together": task.data_facts()["unreadable"]}
-    with open(f"rank{get_rank()}.json", "w") as file:
-        json.dump(facts, file)
+    def ended(task: Train) -> None:
+        own = int(task.unreadable[:-1].sum())
+        end(task)
+        weights = [value.double().sum().item() for value in task.generator.state_dict().values()]
+        facts = {"seen": seen, "weights": weights, "own": own, "together": task.data_facts()["unreadable"]}
+        Path(f"rank{torch.distributed.get_rank()}.json").write_text(json.dumps(facts))
 
-Train.end = ended
-run.main()
-"""
+    CropDataset.__getitem__ = reading  # type: ignore[method-assign]
+    Train.end = ended  # type: ignore[method-assign]
 
 
-def test_two_processes_see_all_data_once_and_end_with_equal_weights(nst: Door, photos: Path, tmp_path: Path) -> None:
+def test_two_processes_see_all_data_once_and_end_with_equal_weights(
+    nst: Door, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cut_short(photos)
     arguments = [*SMALL, f"data.dir={photos}", "epochs=1", "data.batch=4"]
     alone = nst(*arguments)
-    (tmp_path / "probe.py").write_text(PROBE)
-    command = [sys.executable, "probe.py", *arguments, "hydra.run.dir=shared"]
-    command += ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=200)
-    assert done.returncode == 1, done.stdout + done.stderr
-    assert done.stdout.count("finished in") == 1
+    shared = [*arguments, "hydra.run.dir=shared", "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"]
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        monkeypatch.setenv("MASTER_PORT", str(free.getsockname()[1]))
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    commands = []
+    for rank in range(2):
+        monkeypatch.setenv("LOCAL_RANK", str(rank))  # as a cluster starts them
+        commands.append(Command(*shared, before=probe))
+    done = [command.end(200) for command in commands]
+    assert done[0].status == 1, done[0].said + done[1].said
+    assert "".join(each.out for each in done).count("finished in") == 1
     ranks = [json.loads((tmp_path / f"rank{rank}.json").read_text()) for rank in range(2)]
     assert sorted(ranks[0]["seen"] + ranks[1]["seen"]) == list(range(8))
     assert ranks[0]["weights"] == ranks[1]["weights"]
