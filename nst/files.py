@@ -33,16 +33,20 @@ def version(path: Path) -> Version:
 
 
 def sha256(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file; a file that has not changed is read once."""
+    """Hexadecimal SHA-256 of a file; a file that has not changed is read once. Raises InputError for what is none."""
     return _sha256(version(path))
 
 
 @lru_cache
 def _sha256(file: Version) -> str:
-    digest = hashlib.sha256()
-    with file[0].open("rb") as data:
+    path, _, size = file
+    digest, read = hashlib.sha256(), 0
+    with path.open("rb") as data:
         while part := data.read(2**20):
             digest.update(part)
+            read += len(part)
+            if read > size:  # a file of the system, in /proc, can have no end
+                raise InputError(f"{path}: has more bytes than its size says")
     return digest.hexdigest()
 
 

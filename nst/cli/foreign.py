@@ -8,13 +8,19 @@ import re
 import shlex
 from collections.abc import Iterator
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.plugins import Plugins
+from hydra.plugins.config_source import ConfigResult
 from omegaconf import DictConfig, OmegaConf
+from yaml import YAMLError
 
 from nst.cli.arguments import COMMAND
+from nst.cli.spelling import read_yaml
 from nst.errors import InputError
+from nst.schema import CONF
 
 TARGETS = re.compile(
     r"hydra\._internal\.core_plugins\.basic_(launcher\.BasicLauncher|sweeper\.BasicSweeper)"
@@ -25,6 +31,8 @@ TARGETS = re.compile(
     r"|optuna\.samplers\.\w+Sampler|nst\.cli\.sweeps\.Begin"
 )
 """The objects that Hydra may build: launchers, sweepers, and our own callback."""
+FILES = "hydra._internal.core_plugins.file_config_source.FileConfigSource"
+"""What reads the files of configs."""
 HANDLERS = ("logging.StreamHandler", "logging.NullHandler")
 STREAMS = ("ext://sys.stdout", "ext://sys.stderr")
 INTERPOLATIONS = re.compile(r"\$\{(now:[^${}]*|hydra\.(job\.(num|name)|sweep\.dir))\}")
@@ -64,6 +72,20 @@ def guard() -> None:
             refuse_foreign(config)
         return config
 
+    files: Any = Plugins.instance().class_name_to_class[FILES]  # not the one that an import gives
+    read = files.load_config
+
+    @wraps(read)
+    def load_config(self: Any, config_path: str) -> ConfigResult:
+        path = Path(self.path, self._normalize_file_name(config_path))
+        if self.path != str(CONF) and path.exists():
+            try:
+                read_yaml(path)
+            except (YAMLError, ValueError) as error:
+                raise InputError(f"{path}: not YAML of a config: {error}") from None
+        return read(self, config_path)
+
+    files.load_config = load_config
     load_configuration.guarded = True  # type: ignore[attr-defined]
     ConfigLoaderImpl.load_configuration = load_configuration  # type: ignore[method-assign]
 

@@ -36,6 +36,8 @@ THEIRS = sys.stdlib_module_names | {"yaml", "antlr4"}
 """Packages that they call: an error in there is theirs, too."""
 FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS)
 """Errors of writing that name no file."""
+DEEP_IN_HYDRA = 100
+"""Calls of Hydra's in one another, which no good config needs."""
 DEFAULT_MODE = "transfer"
 GROUPS = ("layers", "strokes", "experiment")
 """Config groups that are no keys."""
@@ -91,6 +93,8 @@ def is_of_composing(error: BaseException) -> bool:
     """Whether Hydra or OmegaConf, or what they called, raised an error, of whatever kind."""
     frames = traceback.walk_tb(error.__traceback__)
     packages = [str(frame.f_globals.get("__name__", "")).partition(".")[0] for frame, _ in frames]
+    if isinstance(error, RecursionError):  # a config that takes itself in, wherever that ends
+        return packages.count("hydra") > DEEP_IN_HYDRA
     while packages and packages[-1] in THEIRS:
         packages.pop()
     return bool(packages) and packages[-1] in COMPOSERS

@@ -185,7 +185,7 @@ def present(config: dict[str, Any]) -> dict[str, Any]:
         if isinstance(inside, dict) and key in inside:
             inside[new.rpartition(".")[2]] = inside.pop(key)
     choice = held.get("tracking")
-    if isinstance(choice, dict) and choice.get("name") in tracking.options():
+    if isinstance(choice, dict) and str(choice.get("name")) in tracking.options():
         known = {item.name for item in fields(tracking.options()[choice["name"]])}
         held["tracking"] = {name: value for name, value in choice.items() if name in known}
     return held

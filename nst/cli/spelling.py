@@ -31,7 +31,7 @@ TEXTS = ("question", "title", "finding")
 EXPERIMENT_FILE = (".yaml", ".yml")
 TAKES_VALUE = ("-c", "--cfg", "-p", "--package", "-cp", "--config-path", "-cn", "--config-name", "-cd", "--config-dir")
 """Hydra's flags whose value is the next word."""
-LARGEST_EXPERIMENT = 2**20
+LARGEST_EXPERIMENT = 2**17
 """Bytes of an experiment's file."""
 MOST_ALIASES = 10
 """In such a file: of more, each in the others, all memory would not hold what they stand for."""
@@ -193,10 +193,7 @@ def _own_experiment(given: str) -> str:
     path = as_path("experiment", given)
     refuse_no_file(path, "experiment=")
     try:
-        if path.stat().st_size > LARGEST_EXPERIMENT:
-            raise YAMLError(f"more than {LARGEST_EXPERIMENT} bytes")
-        text = path.read_text(encoding="utf-8")
-        _refuse_bombs(text)
+        text = read_yaml(path)
         held: Any = OmegaConf.to_container(OmegaConf.load(io.StringIO(text)), resolve=False)
     except OSError as error:
         raise InputError(f"experiment={given}: {error.strerror or error}") from None
@@ -211,11 +208,18 @@ def _own_experiment(given: str) -> str:
     return option
 
 
-def _refuse_bombs(text: str) -> None:
-    """Raise YAMLError for a text that stands for more than memory holds, or would take for ever to parse."""
+def read_yaml(path: Path) -> str:
+    """The text of a YAML file. Raises YAMLError for one that is large or deep, or that stands for more than it holds.
+
+    Such a file could take all memory, or for ever.
+    """
+    if path.stat().st_size > LARGEST_EXPERIMENT:
+        raise YAMLError(f"more than {LARGEST_EXPERIMENT} bytes")
+    text = path.read_text(encoding="utf-8")
     depth = aliases = 0
     for event in parse(text):
         depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
         aliases += isinstance(event, AliasEvent)
         if depth > DEEPEST or aliases > MOST_ALIASES:
             raise YAMLError(f"more than {DEEPEST} levels, or {MOST_ALIASES} aliases")
+    return text

@@ -9,7 +9,7 @@ from nst.errors import InputError, one_line
 from nst.files import as_path, refuse_no_file
 from nst.record.files import CHECKPOINT, FileFacts, files_by_name, refuse_another, refuse_changed
 from nst.record.schema import check_checkpoint
-from nst.tensors import is_plain, read_tensors, refuse_too_large, tensors_in
+from nst.tensors import read_tensors, refuse_too_large
 
 
 def read_checkpoint(
@@ -31,8 +31,6 @@ def read_checkpoint(
         saved = read_tensors(path)
     except Exception:  # a broken pickle can raise anything
         raise InputError(f"{where}: no checkpoint of this version of nst: not a whole file of torch.save") from None
-    if not all(map(is_plain, tensors_in(saved))):
-        raise InputError(f"{where}: no checkpoint of this version of nst: a tensor in it has no numbers")
     check_checkpoint(saved, where)
     known = set(files_by_name(saved["made_from"])) & set(files)
     refuse_another(where, saved["config"], config, may_differ, known)

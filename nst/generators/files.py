@@ -74,6 +74,8 @@ def load(path: Path) -> tuple[Generator, dict[str, Any]]:
     """
     refuse_too_large(path, "checkpoint=")
     description, tensors = _read_safetensors(path) if path.suffix == ".safetensors" else _read_checkpoint(path)
+    if not all(map(holds_numbers, tensors.values())):
+        raise InputError(f"checkpoint={path}: its weights are not finite; train it again with a lower optimizer.lr")
     options = description["generator"]
     try:
         if any(not 0 <= options[key] <= limit for key, limit in LIMITS.items()):
@@ -84,8 +86,6 @@ def load(path: Path) -> tuple[Generator, dict[str, Any]]:
     except Exception as error:
         reason = str(error).strip().splitlines()[-1].strip() if isinstance(error, RuntimeError) else f"is {options}"
         raise InputError(f"checkpoint={path}: its tensors are not those of the generator it says: {reason}") from None
-    if not all(map(holds_numbers, generator.state_dict().values())):
-        raise InputError(f"checkpoint={path}: its weights are not finite; train it again with a lower optimizer.lr")
     generator.to(memory_format=torch.channels_last).requires_grad_(False).eval()
     refuse_unusable(generator, path)
     return generator, description

@@ -22,8 +22,14 @@ AXES = {0: "batch", 2: "height", 3: "width"}
 """Names of the axes of any length, of the input and the output."""
 LARGEST_MODEL = 2**30
 """Bytes of a file: a generator of 1024 channels has less."""
+OPERATORS = {
+    *("Add", "Cast", "Concat", "Constant", "Conv", "ConvTranspose", "Div", "Gather", "Identity"),
+    *("InstanceNormalization", "Mul", "Pad", "Relu", "Reshape", "Resize", "Shape", "Slice", "Sqrt", "Squeeze"),
+    *("Sub", "Tanh", "Unsqueeze"),
+}
+"""What generators consist of. Others, such as loops, can fill the memory, or have no end."""
 LONGEST_TRIAL = 60.0
-"""Seconds. A model can hold loops without an end."""
+"""Seconds for a small image."""
 LARGEST_DIFFERENCE = 1e-3
 """Largest accepted difference between the results of torch and onnxruntime, in pixel values of [0, 1]."""
 
@@ -88,13 +94,20 @@ def load(path: Path) -> tuple[Callable[[Tensor], Tensor], dict[str, Any]]:
         data = path.read_bytes()
         model = onnx.load_from_string(data)
         described = {entry.key: entry.value for entry in model.metadata_props}.get(DESCRIPTION)
-        paint_function = _make_paint(data)
+        foreign = sorted({node.op_type for node in model.graph.node} - OPERATORS) or [
+            each.name for each in model.functions
+        ]
+        if foreign:
+            raise InputError(
+                f"checkpoint={path}: has the operator {foreign[0][:100]}; expected a file written by mode=export"
+            )
+        plain = _make_paint(data, optimized=False)
     except InputError:
         raise
     except Exception as error:
         raise InputError(f"checkpoint={path}: not a whole ONNX model ({type(error).__name__})") from None
-    _try(paint_function, path)
-    return paint_function, read_description(path, described)
+    _try(plain, path)
+    return _make_paint(data), read_description(path, described)
 
 
 def _try(paint: Callable[..., Tensor], path: Path) -> None:
@@ -119,10 +132,13 @@ def _try(paint: Callable[..., Tensor], path: Path) -> None:
         timer.cancel()
 
 
-def _make_paint(model: bytes) -> Callable[..., Tensor]:
+def _make_paint(model: bytes, optimized: bool = True) -> Callable[..., Tensor]:
+    """optimized: constants are computed here, before the first image, and nothing ends that if it has no end."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
+    if not optimized:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 4  # what is wrong with a model is raised, too
     session = onnxruntime.InferenceSession(model, options, providers=onnxruntime.get_available_providers())
 

@@ -25,6 +25,8 @@ WRITTEN = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 """Suffix → format, of the files that a result is written to."""
 HEIC = (".heic", ".heif", ".hif")
 """Suffixes of a phone's pictures, which Pillow cannot read alone."""
+LARGEST_PROFILE = 4 * 2**20
+"""Bytes of a color profile. Those of printers have half of it."""
 LARGEST_SIDE = {"JPEG": 65_500, "WEBP": 16_383}
 """Format → the longest side that it can store, in pixels."""
 
@@ -198,13 +200,14 @@ def _to_srgb(image: Image.Image, background: tuple[int, ...]) -> Image.Image:
     if profile and image.mode in ("P", "PA", "LA", "RGBA"):
         image = image.convert("RGB" if image.mode != "LA" else "L")
     rgb = None
-    if profile:
+    # "mpet" are formulas, of which some bytes can hold so many that LittleCMS never ends, and no photograph has any
+    if profile and len(profile) <= LARGEST_PROFILE and b"mpet" not in profile:
         try:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
             rgb = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
         except (ImageCms.PyCMSError, OSError, ValueError):
-            pass  # a damaged profile, or one for another color model: take the pixel values as sRGB
-    rgb = rgb or image.convert("RGB")
+            pass  # a damaged profile, or one for another color model
+    rgb = rgb or image.convert("RGB")  # without a profile that can be used, the pixel values are taken as sRGB
     if opacity is not None:
         rgb = Image.composite(rgb, Image.new("RGB", rgb.size, background), opacity)
     return rgb

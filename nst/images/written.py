@@ -65,6 +65,11 @@ def is_written_image(path: Path) -> bool:
         return False
 
 
+def written_images(folder: Path, pattern: str) -> list[Path]:
+    """The images in a folder that a run made for them, by name; none if the folder is a link."""
+    return [] if folder.is_symlink() else sorted(filter(is_written_image, folder.glob(pattern)))
+
+
 def read_written(path: Path, side: int | None = None) -> Image.Image:
     """A PNG or JPEG image that a run has written, in 8-bit RGB, scaled down to a longest side of `side` pixels.
 

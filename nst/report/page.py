@@ -3,6 +3,7 @@
 import base64
 import io
 import os
+import re
 import shlex
 from collections.abc import Iterator, Sequence
 from math import sqrt
@@ -12,7 +13,7 @@ from urllib.parse import quote
 import numpy as np
 import yaml
 
-from nst.images.written import is_written_image, read_written
+from nst.images.written import read_written, written_images
 from nst.report import chart, front
 from nst.report.pairs import compared
 from nst.report.records import Original, Run
@@ -89,7 +90,8 @@ def _part(sweep: Sweep, count: int, places: Iterator[int], beside: Path, several
 
 def _way(run: Run) -> list[Original]:
     """The progress pictures of a run, at most FRAMES of them, and its result."""
-    steps = [path for path in sorted((run.folder / "progress").glob("step_*.jpg")) if is_written_image(path)]
+    images = written_images(run.folder / "progress", "step_*.jpg")
+    steps = [path for path in images if re.fullmatch("step_[0-9]+", path.stem)]
     shown = steps[:: -(-len(steps) // FRAMES) or 1]
     frames = [Original("progress", path, f"step {int(path.stem.removeprefix('step_'))}") for path in shown]
     result = run.picture

@@ -4,11 +4,13 @@ import csv
 import re
 from dataclasses import dataclass
 from functools import cached_property
+from io import BytesIO, TextIOWrapper
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from nst.files import read_own
-from nst.images.written import is_written_image
+from nst.images.written import is_written_image, written_images
 from nst.record.files import dotted, read_record
 from nst.text import encodable
 
@@ -18,8 +20,8 @@ NOT_SWEPT = (
     *("repeats", "zip"),  # make jobs
 )
 """Keys that are no settings of a run."""
-LARGEST_LOSSES = 256 * 2**20
-"""Bytes of losses.csv: that of a million steps, with a line each, has half of it."""
+LARGEST_LOSSES, MOST_ROWS = 256 * 2**20, 1_000_001
+"""Bytes and lines of losses.csv: a run has at most a million steps."""
 MEASURED = ("losses", "figures", "timings")
 """The parts of a record that hold numbers."""
 
@@ -69,12 +71,16 @@ class Run:
         repeats = (self.record.get("config") or {}).get("repeats")
         return isinstance(repeats, int) and repeats > 1
 
-    def said(self, key: str) -> Any:
-        """What the config says for the report: a text, or a mapping of texts; None for nothing."""
+    def said(self, key: str) -> str:
+        """The text that the config has for the report, such as its `title`; empty for none."""
+        return str((self.record.get("config") or {}).get(key) or "")
+
+    def named(self, key: str) -> dict[str, str]:
+        """The texts that the config has for the report by name: its `labels`, or `captions`."""
         value = (self.record.get("config") or {}).get(key)
-        if isinstance(value, dict):
-            return {str(name): str(text) for name, text in value.items()}
-        return str(value) if value else None
+        return (
+            {str(name): " ".join(str(text).split()) for name, text in value.items()} if isinstance(value, dict) else {}
+        )
 
     @cached_property
     def settings(self) -> dict[str, Any]:
@@ -99,8 +105,9 @@ class Run:
     def originals(self) -> list[Original]:
         """The files in inputs/, by role: ROLE.jpg is a role's first image, ROLE_2.jpg its second."""
         found = []
-        for path in filter(is_written_image, (self.folder / "inputs").glob("*.jpg")):
-            role, _, number = re.fullmatch(r"(.+?)(_(\d+))?", path.stem, re.DOTALL).groups("1")  # type: ignore[union-attr]
+        for path in written_images(self.folder / "inputs", "*.jpg"):
+            name = encodable(path.stem)
+            role, _, number = re.fullmatch(r"(.+?)(_(\d+))?", name, re.DOTALL).groups("1")  # type: ignore[union-attr]
             found.append((role, int(number), path))
         return [Original(role, path, self._label(role, number)) for role, number, path in sorted(found)]
 
@@ -118,10 +125,14 @@ class Run:
 
     def curve(self, name: str) -> tuple[list[float], list[float]]:
         """Steps and values of a column of losses.csv; none if that is no table of numbers."""
+        steps, values = list[float](), list[float]()
         try:
-            lines = read_own(self.folder / "losses.csv", LARGEST_LOSSES).decode().splitlines()
-            rows = [row for row in csv.DictReader(lines) if row.get(name)]
-            return [float(row["step"]) for row in rows], [float(row[name]) for row in rows]
+            data = read_own(self.folder / "losses.csv", LARGEST_LOSSES)
+            for row in islice(csv.DictReader(TextIOWrapper(BytesIO(data), "utf-8")), MOST_ROWS):
+                if row.get(name):
+                    steps.append(float(row["step"]))
+                    values.append(float(row[name]))
+            return steps, values
         except (OSError, ValueError, LookupError, TypeError, csv.Error):
             return [], []
 

@@ -113,9 +113,9 @@ class Sweep:
         labels = [f"{self.named(key)} {self.value(run, key)}" for key in keys]
         return ", ".join(labels) or str(run.record.get("name") or encodable(run.folder.name))
 
-    def _said(self, key: str) -> Any:
+    def _said(self, key: str) -> str:
         """What the first run that says anything says for the report."""
-        return next((said for run in self.runs if (said := run.said(key))), None)
+        return next((said for run in self.runs if (said := run.said(key))), "")
 
     def named(self, key: str) -> str:
         """What a key or a column is called: by the experiment's `labels`, else as it is."""
@@ -125,7 +125,7 @@ class Sweep:
 
     @cached_property
     def _labels(self) -> dict[str, str]:
-        return self._said("labels") or {}
+        return next((labels for run in self.runs if (labels := run.named("labels"))), {})
 
     @property
     def names(self) -> list[str]:
@@ -135,23 +135,23 @@ class Sweep:
     def caption(self, run: Run) -> str:
         """The experiment's caption for a run: of `captions`, that whose words, such as init=noise, all hold."""
         own = {f"{key}={value}" for key in self.keys for value in (self.value(run, key), run.overrides.get(key))}
-        found = [text for words, text in (run.said("captions") or {}).items() if set(words.split()) <= own]
+        found = [text for words, text in run.named("captions").items() if set(words.split()) <= own]
         return found[0] if found else ""
 
     @property
     def title(self) -> str:
         """The report's title: the experiment's, or its question."""
-        return str(self._said("title") or self.question)
+        return self._said("title") or self.question
 
     @property
     def question(self) -> str:
         """The question that the experiment asks; without one, the swept keys."""
-        return str(self._said("question") or " × ".join(map(self.named, self.keys)) or self.label(self.runs[0]))
+        return self._said("question") or " × ".join(map(self.named, self.keys)) or self.label(self.runs[0])
 
     @property
     def finding(self) -> str:
         """The answer, as the experiment's file has it; empty for none."""
-        return str(self._said("finding") or "")
+        return self._said("finding")
 
     @cached_property
     def best(self) -> Run | None:
@@ -233,8 +233,11 @@ def read(folder: Path) -> Sweep:
     """The runs in a sweep's folder, or the single run of a run's folder. Raises InputError if there is none."""
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder")
-    paths = [folder / "record.json"] if (folder / "record.json").is_file() else list(folder.glob("*/record.json"))
-    paths = paths or list(folder.glob("*/*/record.json"))  # outputs/, whose folders are days
+    paths = [folder / "record.json"] if (folder / "record.json").is_file() else []
+    inside = [path for path in folder.glob("*") if path.is_dir() and not path.is_symlink()]
+    paths = paths or [path for each in inside if (path := each / "record.json").exists()]
+    # outputs/, whose folders are days
+    paths = paths or [path for each in inside for path in each.glob("*/record.json") if not path.parent.is_symlink()]
     if not paths:
         raise InputError(f"{folder} holds no run: expected the folder of a run or of a sweep, with its record.json")
     return Sweep(folder, [read_run(path.parent) for path in sorted(paths, key=_place)])

@@ -1,5 +1,6 @@
 """The table of a sweep: one row a run, one column a fact. A new column is one line in COLUMNS."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +14,10 @@ from nst.text import encodable, number
 
 Table = tuple[list[str], list[list[Any]]]
 """Names of the columns, and the rows."""
+
+
+FORMULA = re.compile(r"[=@\t\r]|[+-](?![\d.])")
+"""How a spreadsheet's formulas begin; but not a number."""
 
 
 def _always(values: Sequence[Any]) -> bool:
@@ -79,7 +84,12 @@ def to_csv(sweep: Sweep) -> bytes:
     names = [name for key in sweep.keys for name in key.split(TOGETHER)] + ["seed"] * sweep.has_repeats
     keys = [Column(name, partial(Run.value, key=name)) for name in names] or _keys(sweep)
     columns, rows = _fill(sweep, [FOLDER, *keys, *_measured(sweep), ERROR], {run: [run] for run in sweep.runs})
-    return encode_csv(columns, [dict(zip(columns, row, strict=True)) for row in rows])
+    return encode_csv(columns, [dict(zip(columns, map(_no_formula, row), strict=True)) for row in rows])
+
+
+def _no_formula(value: Any) -> Any:
+    """A value of a CSV file, of which a spreadsheet computes nothing: the text may be a stranger's."""
+    return f"'{value}" if isinstance(value, str) and FORMULA.match(value) else value
 
 
 def _keys(sweep: Sweep) -> list[Column]:
@@ -144,7 +154,7 @@ def markdown(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 
 def _markdown_cell(value: Any) -> str:
-    return cell(value).replace("|", "\\|").replace("\n", " ")
+    return " ".join(cell(value).replace("|", "\\|").replace("<", "&lt;").splitlines())
 
 
 LATEX = {each: f"\\{each}" for each in "&%$#_{}"} | {
@@ -157,4 +167,4 @@ LATEX = {each: f"\\{each}" for each in "&%$#_{}"} | {
 
 
 def _latex_cell(value: Any) -> str:
-    return "".join(LATEX.get(each, each) for each in cell(value)).replace("\n", " ")
+    return "".join(LATEX.get(each, each) for each in " ".join(cell(value).splitlines()))

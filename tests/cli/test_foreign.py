@@ -194,9 +194,65 @@ def test_a_file_that_holds_the_same_again_and_again(evil: object, nst: Door, mon
             assert not result.folder.exists()
 
 
+SAME_HASH = 2**61 - 1
+"""Whole numbers that differ by a multiple of it have the same hash, and a dictionary looks through all of them."""
+FOREIGN = {
+    "an array of zeros": {"it": bytearray(9)},
+    "a set": {"it": {1, 2}},
+    "a type that cannot be tested": {"it": torch.zeros(2).to(torch.float8_e4m3fn)},
+    "a tensor with its own methods": {"it": with_attributes(torch.zeros(2), isfinite=1)},
+    "complex numbers": {"it": torch.zeros(2, dtype=torch.complex64)},
+    "tuples as names": {(1, 2): torch.zeros(2)},
+    "long numbers as names": {SAME_HASH * each: torch.zeros(2) for each in range(8, 20)},
+}
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_what_is_in_no_file_of_plain_tensors(kind: str, nst: Door) -> None:
+    torch.save(FOREIGN[kind], "it.pth")
+    for keys in READERS:
+        result = nst(*keys, "tracking=none")
+        assert result.status == 2
+        assert result.err.count("\n") == 1
+        assert not result.folder.exists()
+
+
+def test_one_entry_that_a_zip_file_lists_again_and_again(nst: Door) -> None:
+    torch.save({}, "it.pth")
+    with ZipFile("it.pth", "a") as file:
+        file.writestr("it/large", bytes(2**20))
+        file.filelist += [file.filelist[-1]] * 60_000
+    result = nst(*READERS[1], "tracking=none")
+    assert result.status == 2
+    assert "it.pth" in result.err
+
+
+@pytest.mark.skipif(not Path("/proc/self/pagemap").exists(), reason="only Linux has files without an end")
+def test_a_file_without_an_end_is_no_input_of_a_record(nst: Door) -> None:
+    first = nst(*SMALL, "steps=1")
+    record = first.record | {"working_folder": "/proc/self"}
+    record["config"]["content"] = "pagemap"
+    (first.folder / "record.json").write_text(json.dumps(record))
+    for key in ("rerun", "resume"):
+        result = nst(f"{key}={first.folder}", "tracking=none")
+        assert result.status == 2
+        assert result.err.count("\n") == 1
+
+
+def test_configs_in_a_folder_that_hydra_reads(nst: Door) -> None:
+    lists = "\n".join(f"  k{each}: &a{each} [{','.join([f'*a{each - 1}'] * 10)}]" for each in range(1, 12))
+    theirs("bomb", f"labels:\n  x: &a0 [x]\n{lists}")
+    theirs("deep", f"labels: {'[' * 30}{']' * 30}")
+    theirs("large", f"labels: {{{', '.join(f'{each}: x' for each in range(20_000))}}}")
+    theirs("loop", "defaults: [/experiment@x: loop, _self_]")
+    for name in ("bomb", "deep", "large", "loop"):
+        result = nst("--config-dir=theirs", f"experiment={name}", *SMALL, "steps=1")
+        assert result.status == 2
+        assert result.err.count("\n") == 1
+
+
 def test_values_that_bring_their_own_methods(teacher: Path, nst: Door) -> None:
-    weights = {name: with_attributes(value, isfinite=1) for name, value in load_file(teacher).items()}
-    torch.save(with_attributes(OrderedDict(weights), values=1, get=1), "it.pth")
+    torch.save(with_attributes(OrderedDict(load_file(teacher)), values=1, get=1), "it.pth")
     vgg = ("backbone=vgg19", "size=32", "steps=1", "style_layers=[conv1_1]", "content_layers=[conv1_1]", "judge=none")
     result = nst(*vgg, "backbone.weights=it.pth", "tracking=none")
     assert result.status == 0, result.err
@@ -263,6 +319,7 @@ def test_records_of_another_shape(nst: Door) -> None:
         {"weights": {"slim": "x"}},
         {"device": ["x"]},
         {"config": {"optimizer": []}},
+        {"config": first.record["config"] | {"tracking": {"name": {"from": "x"}}}},
     ]
     record = first.record
     for shape in shapes:

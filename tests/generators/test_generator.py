@@ -2,6 +2,7 @@
 
 import json
 import re
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile
@@ -179,25 +180,32 @@ def test_a_picture_that_is_not_finite_is_not_written(nst: Door, tmp_path: Path) 
     assert [path.name for path in (folder.folder / "results").iterdir()] == ["gray.png"]
 
 
-def test_an_onnx_model_without_an_end_is_given_up(nst: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_onnx_model_that_takes_too_long_or_too_much_is_refused(
+    nst: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("onnx", reason="the extra onnx is not installed")
     from onnx import TensorProto, helper, save
 
-    condition = helper.make_tensor_value_info("condition", TensorProto.BOOL, [])
-    number = helper.make_tensor_value_info("number", TensorProto.INT64, [])
-    inside = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("x", "y")]
-    still = helper.make_tensor_value_info("still", TensorProto.BOOL, [])
-    again = [helper.make_node("Identity", ["condition"], ["still"]), helper.make_node("Sin", ["x"], ["y"])]
-    body = helper.make_graph(again, "body", [number, condition, inside[0]], [still, inside[1]])
     shape: list[str | int | None] = ["batch", 3, "height", "width"]
     image, painted = (helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in ("image", "painted"))
-    times = helper.make_tensor("times", TensorProto.INT64, [], [10**12])
-    yes = helper.make_tensor("yes", TensorProto.BOOL, [], [True])
-    loop = helper.make_node("Loop", ["times", "yes", "image"], ["painted"], body=body)
-    graph = helper.make_graph([loop], "endless", [image], [painted], [times, yes])
-    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path / "endless.onnx")
+
+    def save_as(name: str, *nodes: Any) -> None:
+        scales = helper.make_tensor("scales", TensorProto.FLOAT, [4], [1.0, 1.0, 20.0, 20.0])
+        graph = helper.make_graph(nodes, name, [image], [painted], [scales])
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+        save(model, tmp_path / f"{name}.onnx")
+
+    large = helper.make_node("Resize", ["image", "", "scales"], ["0"])
+    names = [*map(str, range(200)), "painted"]
+    slow = [helper.make_node("Tanh", [before], [after]) for before, after in pairwise(names)]
+    save_as("slow", large, *slow)
+    save_as("zeros", helper.make_node("ConstantOfShape", ["scales"], ["painted"]))
 
     monkeypatch.setattr(onnx, "LONGEST_TRIAL", 0.1)
-    refused = nst("mode=stylize", "checkpoint=endless.onnx", "content=chelsea", "tracking=none")
-    assert refused.status == 2
-    assert refused.err == "nst: checkpoint=endless.onnx: takes more than 0.1 s for a small image\n"
+    for name, said in (
+        ("slow", "takes more than 0.1 s for a small image"),
+        ("zeros", "has the operator ConstantOfShape; expected a file written by mode=export"),
+    ):
+        refused = nst("mode=stylize", f"checkpoint={name}.onnx", "content=chelsea", "tracking=none")
+        assert refused.status == 2
+        assert refused.err == f"nst: checkpoint={name}.onnx: {said}\n"

@@ -141,7 +141,7 @@ def probe() -> None:
         Path(f"rank{torch.distributed.get_rank()}.json").write_text(json.dumps(facts))
 
     CropDataset.__getitem__ = reading  # type: ignore[method-assign]
-    Train.end = ended  # type: ignore[method-assign]
+    Train.end = ended  # type: ignore[method-assign, assignment]
 
 
 def test_two_processes_see_all_data_once_and_end_with_equal_weights(

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import re
 import shlex
 import shutil
@@ -351,6 +352,49 @@ def test_no_file_of_a_stranger_is_opened_but_a_picture_of_a_run(
     page = Page(folder / "report.html")
     assert page.text.count("no picture") == 1
     assert page.html.count('id="picture-') == 1
+
+
+def test_no_folder_of_a_stranger_is_looked_into_by_a_link(
+    report: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    elsewhere = made_up(tmp_path / "elsewhere", [{"content": "secret.jpg", "seed": 3}])
+    folder = made_up(tmp_path / "sweep", [{"seed": 1}, {"seed": 2}])
+    shutil.rmtree(folder / "0" / "inputs")
+    (folder / "0" / "inputs").symlink_to(elsewhere / "0" / "inputs")
+    (folder / "2").symlink_to(elsewhere / "0")
+    status, said = report(folder)
+    assert status == 0, said
+    page = Page(folder / "report.html")
+    assert "secret" not in page.text
+    assert "content cat" in page.captions  # of the other run
+    assert page.html.count('id="picture-') == 2
+
+
+def test_files_and_words_of_another_form_cost_a_report_nothing(
+    report: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    folder = made_up(tmp_path / "sweep", [{"seed": 1}, {"seed": 2}])
+    record = json.loads((folder / "0" / "record.json").read_text())
+    edit_record(folder / "0", config=record["config"] | {"labels": "content", "captions": "$x$", "title": {"a": 1}})
+    for run in (folder / "0", folder / "1"):
+        (run / "progress").mkdir()
+        for name in ("step_000001.jpg", "step_abc.jpg", "step_²².jpg"):
+            shutil.copy(run / "inputs" / "content.jpg", run / "progress" / name)
+        if sys.platform == "linux":
+            shutil.copy(run / "inputs" / "content.jpg", run / "inputs" / os.fsdecode(b"st\xff.jpg"))
+    for each in (folder, folder / "0"):
+        status, said = report(each)
+        assert status == 0, said
+
+
+def test_a_spreadsheet_and_a_page_compute_nothing(report: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
+    values = ["=1+1", "@SUM(1)", "-1", "<img src=x>"]
+    folder = made_up(tmp_path / "sweep", [{"question": "x", "content": each} for each in values], error="+cmd|x")
+    assert report(folder)[0] == 0
+    assert [row["content"] for row in table(folder)] == ["'=1+1", "'@SUM(1)", "-1", "<img src=x>"]
+    assert {row["error"] for row in table(folder)} == {"'+cmd|x"}
+    assert "&lt;img src=x>" in (folder / "runs.md").read_text()
+    assert "<img" not in (folder / "runs.md").read_text()
 
 
 def test_one_failing_job_of_eight_is_marked_and_costs_nothing_else(nst: Door, photo: Path, tmp_path: Path) -> None:
