@@ -325,7 +325,7 @@ def test_weights_that_are_none(kind: str, suffix: str, nst: Door, tmp_path: Path
         ("a: &a [1, 1]\n" + "b: [" + "*a, " * 20 + "1]", "more than 20 levels, or 10 aliases"),
         ("- 1", "holds no keys"),
         ("steps: " + "[" * 100_000, "more than 20 levels"),
-        ("steps: 3 #" + " " * 2**20, "more than 1048576 bytes"),
+        ("steps: 3 #" + " " * 2**20, "more than 131072 bytes"),
     ],
 )
 def test_an_experiment_file_that_is_none(text: str, expected: str, nst: Door, tmp_path: Path) -> None:
