@@ -46,7 +46,7 @@ def _sha256(file: Version) -> str:
             digest.update(part)
             read += len(part)
             if read > size:  # a file of the system, in /proc, can have no end
-                raise InputError(f"{path}: has more bytes than its size says")
+                raise InputError(f"{path}: has no end, or has grown while it was read")
     return digest.hexdigest()
 
 

@@ -66,9 +66,9 @@ def main() -> None:
     except Exception as error:
         # a search fails without any result, but its jobs have already said why there is none
         said = here.sweeps and sweeps.all_refused(here.sweeps[-1])
-        if not said and (full_error == "1" or not complain(error)):
+        if not here.stopped and not said and (full_error == "1" or not complain(error)):
             raise
-        status = REFUSED
+        status = STOPPED + here.stopped if here.stopped else REFUSED
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
@@ -122,6 +122,9 @@ def run_job(composed: DictConfig, here: Session) -> float | None:
         arguments.remove_empty(folder)
         raise
     except Exception as error:
+        if here.stopped:  # C code may have made an error of its own of what the signal's handler raised
+            arguments.remove_empty(folder)
+            raise Stopped(here.stopped) from None
         if isinstance(error, InputError | Diverged) or is_of_composing(error):
             _refuse(error, labels, folder, here)
         else:
@@ -199,6 +202,7 @@ def _stop(number: int, frame: object) -> None:
     for each in SIGNALS:
         signal.signal(each, _stop_at_once)
     here = session.current()
+    here.stopped = number
     if here.launches:
         sweeps.stop_jobs(here.sweeps[-1])
     raise Stopped(number)

@@ -26,6 +26,8 @@ class Session:
         """Estimated seconds of the jobs of a dry run."""
         self.refused = False
         """Whether a job was refused that no record tells of: its folder holds another run, or the disk is full."""
+        self.stopped = 0
+        """The signal that this process was told to stop with; 0: none."""
         self.left_out = 0
         """Images of folders that the runs could not use."""
         self.unreachable: dict[str, str] = {}

@@ -3,10 +3,11 @@
 import re
 import warnings
 from collections import OrderedDict
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 from pickletools import genops, markobject
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 from zipfile import ZIP_STORED, ZipFile
 
 import psutil
@@ -21,13 +22,18 @@ ZIP = b"PK\x03\x04"
 """The first bytes of what torch takes for a zip file. Before 1.6, torch wrote none, and no checksums."""
 PICKLES = 5
 """At the beginning of a file that is no zip file: a number, a version, the system, the value, and names of storages."""
+ORDERED = "collections OrderedDict"
 CALLED = re.compile(
-    r"collections OrderedDict|torch\.nn\.parameter Parameter|torch\._utils _rebuild_(tensor|tensor_v2|parameter)"
+    rf"{ORDERED}|torch\.nn\.parameter Parameter|torch\._utils _rebuild_(tensor|tensor_v2|parameter)"
     r"|torch(\.cuda)? (Half|BFloat16|Float|Double|Long|Int|Byte|Bool)Storage"
 )
 """What the pickle of plain tensors calls. torch allows more, such as an array of zeros that fills the memory."""
-LARGEST_TUPLE, MOST_VALUES = 1000, 10_000_000
-"""Values in one tuple and in a whole file, those in other values among them."""
+MOST_VALUES, MOST_OLD = 10_000_000, 10_000
+"""Operations of a pickle, and values in all; and operations of a pickle in the old form."""
+LARGEST_TUPLE = 1000
+"""Values in a tuple and in the tuples in it."""
+LARGEST_ID = 7
+"""Of the tuple of five that names a storage: none of them is a pair."""
 MOST_OFTEN = 4
 """The tensors in a file may have together so many times its bytes: a few may share their numbers."""
 PLAIN = (torch.half, torch.bfloat16, torch.float, torch.double, torch.long, torch.int, torch.uint8, torch.bool)
@@ -47,14 +53,18 @@ def read_tensors(path: Path) -> Any:
     Raises errors of any kind for anything else: for damage, and for a value that is small in the file and would take
     for ever, or all memory, to look at.
     """
+    size = path.stat().st_size
     with path.open("rb") as file:
         if file.peek(len(ZIP)).startswith(ZIP):
             _refuse_damaged(path)
-            # torch's own reader: another one could find another pickle in a file that is made for it
-            _refuse_endless(BytesIO(torch._C.PyTorchFileReader(str(path)).get_record("data.pkl")))
+            # torch's own reader: in a file that is made for it, another one could find other things
+            reader = torch._C.PyTorchFileReader(file)
+            if sum(map(reader.get_record_size, reader.get_all_records())) > size:
+                raise ValueError("more bytes than the file has")
+            _refuse_endless(BytesIO(reader.get_record("data.pkl")), MOST_VALUES)
         else:
             for _ in range(PICKLES):
-                _refuse_endless(file)
+                _refuse_endless(file, MOST_OLD)
     with warnings.catch_warnings():  # such as that of an old form
         warnings.simplefilter("ignore")
         saved = torch.load(path, map_location="cpu", weights_only=True)
@@ -68,8 +78,8 @@ def read_tensors(path: Path) -> Any:
         elif isinstance(value, dict | list | tuple):
             values += len(value)
             left.extend(value.values() if isinstance(value, dict) else value)
-        if values > MOST_VALUES or numbers > MOST_OFTEN * path.stat().st_size:
-            raise ValueError("values that hold the same ones again and again")
+        if values > MOST_VALUES or numbers > MOST_OFTEN * size:
+            raise ValueError("holds the same values again and again")
     return saved
 
 
@@ -85,36 +95,66 @@ def _refuse_damaged(path: Path) -> None:
             raise ValueError("damaged")
 
 
-def _refuse_endless(pickle: IO[bytes]) -> None:
-    """Raise an error for a pickle that calls more than it needs, or whose names in dictionaries can take for ever.
+class Value(NamedTuple):
+    """What an operation of a pickle leaves."""
 
-    Python before 3.14 hashes a tuple by all values in it: a pair of pairs, sixty deep, that are all the same one takes
-    180 bytes and years, in which no signal is handled. Names with the same hash, which long numbers and tuples can be
-    chosen to have, take the square of their number.
+    kind: str
+    """plain (a text or a number), dict, list, tuple, none or other; or the name of what can be called."""
+    size: int = 0
+    """Of a tuple: the values in it, and in the tuples in it."""
+    fetched: bool = False
+    """Whether it is held elsewhere, too."""
+
+
+def _refuse_endless(pickle: IO[bytes], most: int) -> None:
+    """Raise an error for a pickle of more than `most` operations, or one that plain tensors do not need.
+
+    Reading such a pickle can take for ever. Python before 3.14 hashes a tuple by all values in it: of a pair of pairs,
+    sixty deep, that are all the same one, that takes years, in which no signal is handled. Names with the same hash, as
+    tuples and long numbers can have, take time that grows with the square of their number. And a copy of a large
+    dictionary takes six bytes.
     """
-    sizes, marks, memo = list[int](), list[int](), dict[Any, int]()  # a text and a number have size 0
+    stack, marks, memo = list[Value](), list[int](), dict[Any, Value]()
     for count, (operation, argument, _) in enumerate(genops(pickle)):
+        if count > most:
+            raise ValueError("too many values")
         name, taken = operation.name, operation.stack_before
-        if (
-            count > MOST_VALUES
-            or (name == "LONG1" and abs(argument or 0) >= 2**64 and argument != MAGIC_NUMBER)
-            or (name == "GLOBAL" and not CALLED.fullmatch(str(argument)))
-        ):
-            raise ValueError("no pickle of plain tensors")
         if name == "MARK":
-            marks.append(len(sizes))
+            marks.append(len(stack))
         elif name in ("BINGET", "LONG_BINGET"):
-            sizes.append(memo[argument])
+            stack.append(memo[argument]._replace(fetched=True))
         elif name in ("BINPUT", "LONG_BINPUT"):
-            memo[argument] = sizes[-1]
+            memo[argument] = stack[-1]
         else:
-            first = marks.pop() - taken.index(markobject) if markobject in taken else len(sizes) - len(taken)
-            held = sizes[first:]
-            names = held[1::2] if name in ("SETITEM", "SETITEMS") else []
-            size = 1 + len(held) + sum(held) if "TUPLE" in name else int(argument is None)
-            if any(names) or size > LARGEST_TUPLE:
-                raise ValueError("a tuple that is large, or a name in a dictionary")
-            sizes[first:] = [size] * len(operation.stack_after)
+            first = marks.pop() - taken.index(markobject) if markobject in taken else len(stack) - len(taken)
+            left = _left_by(name, argument, stack[first:], most == MOST_OLD)
+            stack[first:] = [left] * len(operation.stack_after)
+
+
+def _left_by(name: str, argument: Any, held: Sequence[Value], is_old: bool) -> Value:
+    """What an operation leaves of the values that it takes. Raises ValueError for what plain tensors do not need."""
+    if name == "GLOBAL" and not CALLED.fullmatch(argument):
+        raise ValueError(f"calls {argument}")
+    if name == "LONG1" and abs(argument) >= 2**64 and argument != MAGIC_NUMBER:
+        raise ValueError("a number of more than 64 bits")
+    if name in ("SETITEM", "SETITEMS") and any(each.kind != "plain" for each in held[1::2]):
+        raise ValueError("a name that is no text and no number")
+    # Python 2 made an ordered dictionary of a list
+    if name == "REDUCE" and held[0].kind == ORDERED and held[1] != Value("tuple", 1, held[1].fetched) and not is_old:
+        raise ValueError("a dictionary that is made of others")
+    if name == "BUILD" and (held[1].fetched or held[1].kind == "list") and not is_old:
+        raise ValueError("attributes that are held elsewhere, too")
+    if "TUPLE" in name:
+        size = 1 + len(held) + sum(each.size for each in held)
+        if size > LARGEST_TUPLE:
+            raise ValueError("a large tuple")
+        return Value("tuple", size)
+    if name == "BINPERSID" and held[0].size > LARGEST_ID and not is_old:
+        raise ValueError("a storage whose name is no text")
+    if name in ("SETITEM", "SETITEMS", "APPEND", "APPENDS"):
+        return held[0]
+    kinds = {"GLOBAL": argument, "EMPTY_DICT": "dict", "EMPTY_LIST": "list", "NONE": "none"}
+    return Value(kinds.get(name, "plain" if argument is not None else "other"))
 
 
 def holds_numbers(value: Any) -> bool:

@@ -12,7 +12,7 @@ from torch import Tensor
 from torchvision.models import WeightsEnum
 
 from nst.backbones.networks import architecture
-from nst.errors import InputError
+from nst.errors import InputError, one_line
 from nst.files import as_path, sha256
 from nst.tensors import holds_numbers, read_tensors, refuse_too_large
 
@@ -84,7 +84,7 @@ def read(path: Path) -> dict[str, Tensor]:
     except Exception as error:  # a broken pickle can raise anything
         raise InputError(
             f"cannot read weights from {path}: it is not a .pth state dict or .safetensors file, "
-            f"or it is truncated ({type(error).__name__})"
+            f"or it is truncated ({one_line(error)[:200]})"
         ) from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise InputError(

@@ -32,7 +32,7 @@ TARGETS = re.compile(
 )
 """The objects that Hydra may build: launchers, sweepers, and our own callback."""
 FILES = "hydra._internal.core_plugins.file_config_source.FileConfigSource"
-"""What reads the files of configs."""
+"""Hydra's reader of YAML files."""
 HANDLERS = ("logging.StreamHandler", "logging.NullHandler")
 STREAMS = ("ext://sys.stdout", "ext://sys.stderr")
 INTERPOLATIONS = re.compile(r"\$\{(now:[^${}]*|hydra\.(job\.(num|name)|sweep\.dir))\}")
@@ -72,7 +72,7 @@ def guard() -> None:
             refuse_foreign(config)
         return config
 
-    files: Any = Plugins.instance().class_name_to_class[FILES]  # not the one that an import gives
+    files: Any = Plugins.instance().class_name_to_class[FILES]  # which Hydra has imported a second time
     read = files.load_config
 
     @wraps(read)

@@ -35,7 +35,7 @@ COMPOSERS = ("hydra", "omegaconf")
 THEIRS = sys.stdlib_module_names | {"yaml", "antlr4"}
 """Packages that they call: an error in there is theirs, too."""
 FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS)
-"""Errors of writing that name no file."""
+"""Errors of a full or read-only disk. They may name no file."""
 DEEP_IN_HYDRA = 100
 """Calls of Hydra's in one another, which no good config needs."""
 DEFAULT_MODE = "transfer"

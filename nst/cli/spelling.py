@@ -209,7 +209,7 @@ def _own_experiment(given: str) -> str:
 
 
 def read_yaml(path: Path) -> str:
-    """The text of a YAML file. Raises YAMLError for one that is large or deep, or that stands for more than it holds.
+    """The text of a YAML file. Raises YAMLError for one that is large or deep, or whose aliases stand for much more.
 
     Such a file could take all memory, or for ever.
     """

@@ -75,7 +75,9 @@ def load(path: Path) -> tuple[Generator, dict[str, Any]]:
     refuse_too_large(path, "checkpoint=")
     description, tensors = _read_safetensors(path) if path.suffix == ".safetensors" else _read_checkpoint(path)
     if not all(map(holds_numbers, tensors.values())):
-        raise InputError(f"checkpoint={path}: its weights are not finite; train it again with a lower optimizer.lr")
+        raise InputError(
+            f"checkpoint={path}: its weights are not finite, or no tensors; train it again with a lower optimizer.lr"
+        )
     options = description["generator"]
     try:
         if any(not 0 <= options[key] <= limit for key, limit in LIMITS.items()):

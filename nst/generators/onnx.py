@@ -27,7 +27,7 @@ OPERATORS = {
     *("InstanceNormalization", "Mul", "Pad", "Relu", "Reshape", "Resize", "Shape", "Slice", "Sqrt", "Squeeze"),
     *("Sub", "Tanh", "Unsqueeze"),
 }
-"""What generators consist of. Others, such as loops, can fill the memory, or have no end."""
+"""What generators consist of. Others, such as loops, can have no end."""
 LONGEST_TRIAL = 60.0
 """Seconds for a small image."""
 LARGEST_DIFFERENCE = 1e-3

@@ -25,8 +25,8 @@ WRITTEN = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 """Suffix → format, of the files that a result is written to."""
 HEIC = (".heic", ".heif", ".hif")
 """Suffixes of a phone's pictures, which Pillow cannot read alone."""
-LARGEST_PROFILE = 4 * 2**20
-"""Bytes of a color profile. Those of printers have half of it."""
+LARGEST_PROFILE = 8 * 2**20
+"""Bytes of a color profile. Those of printers have about two million."""
 LARGEST_SIDE = {"JPEG": 65_500, "WEBP": 16_383}
 """Format → the longest side that it can store, in pixels."""
 
@@ -200,8 +200,7 @@ def _to_srgb(image: Image.Image, background: tuple[int, ...]) -> Image.Image:
     if profile and image.mode in ("P", "PA", "LA", "RGBA"):
         image = image.convert("RGB" if image.mode != "LA" else "L")
     rgb = None
-    # "mpet" are formulas, of which some bytes can hold so many that LittleCMS never ends, and no photograph has any
-    if profile and len(profile) <= LARGEST_PROFILE and b"mpet" not in profile:
+    if profile and _can_be_applied(profile):
         try:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
             rgb = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
@@ -211,6 +210,16 @@ def _to_srgb(image: Image.Image, background: tuple[int, ...]) -> Image.Image:
     if opacity is not None:
         rgb = Image.composite(rgb, Image.new("RGB", rgb.size, background), opacity)
     return rgb
+
+
+def _can_be_applied(profile: bytes) -> bool:
+    """Whether an ICC profile is small, and without formulas: some bytes can hold so many that LittleCMS never ends.
+
+    Source: ICC.1:2022, section 7.3: after 128 bytes the number of tags, then of each its name, offset and size.
+    """
+    count = min(int.from_bytes(profile[128:132], "big"), len(profile) // 12)
+    offsets = (int.from_bytes(profile[place : place + 4], "big") for place in range(136, 136 + 12 * count, 12))
+    return len(profile) <= LARGEST_PROFILE and all(profile[offset : offset + 4] != b"mpet" for offset in offsets)
 
 
 def _to_8_bits(image: Image.Image) -> Image.Image:

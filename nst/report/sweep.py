@@ -239,7 +239,10 @@ def read(folder: Path) -> Sweep:
     # outputs/, whose folders are days
     paths = paths or [path for each in inside for path in each.glob("*/record.json") if not path.parent.is_symlink()]
     if not paths:
-        raise InputError(f"{folder} holds no run: expected the folder of a run or of a sweep, with its record.json")
+        raise InputError(
+            f"{folder} holds no run: expected the folder of a run or of a sweep, with its record.json; "
+            "links to folders are not followed"
+        )
     return Sweep(folder, [read_run(path.parent) for path in sorted(paths, key=_place)])
 
 

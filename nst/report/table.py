@@ -1,6 +1,5 @@
 """The table of a sweep: one row a run, one column a fact. A new column is one line in COLUMNS."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,10 +13,6 @@ from nst.text import encodable, number
 
 Table = tuple[list[str], list[list[Any]]]
 """Names of the columns, and the rows."""
-
-
-FORMULA = re.compile(r"[=@\t\r]|[+-](?![\d.])")
-"""How a spreadsheet's formulas begin; but not a number."""
 
 
 def _always(values: Sequence[Any]) -> bool:
@@ -84,12 +79,19 @@ def to_csv(sweep: Sweep) -> bytes:
     names = [name for key in sweep.keys for name in key.split(TOGETHER)] + ["seed"] * sweep.has_repeats
     keys = [Column(name, partial(Run.value, key=name)) for name in names] or _keys(sweep)
     columns, rows = _fill(sweep, [FOLDER, *keys, *_measured(sweep), ERROR], {run: [run] for run in sweep.runs})
-    return encode_csv(columns, [dict(zip(columns, map(_no_formula, row), strict=True)) for row in rows])
+    head = [_no_formula(column) for column in columns]
+    return encode_csv(head, [dict(zip(head, map(_no_formula, row), strict=True)) for row in rows])
 
 
 def _no_formula(value: Any) -> Any:
-    """A value of a CSV file, of which a spreadsheet computes nothing: the text may be a stranger's."""
-    return f"'{value}" if isinstance(value, str) and FORMULA.match(value) else value
+    """The value, with a ' before a text that a spreadsheet would compute: it may be a stranger's."""
+    if not isinstance(value, str) or not value.startswith(("=", "+", "-", "@", "\t", "\r", "\n")):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value
 
 
 def _keys(sweep: Sweep) -> list[Column]:
@@ -130,7 +132,7 @@ def to_markdown(sweep: Sweep) -> str:
     """The table in Markdown, with the experiment's labels; the best run is bold."""
     columns, rows = build(sweep)
     marked = [
-        [f"**{_markdown_cell(value)}**" if run == sweep.best and value is not None else value for value in row]
+        [f"**{cell(value)}**" if run == sweep.best and value is not None else value for value in row]
         for run, row in zip(sweep.repeats, rows, strict=True)
     ]
     return markdown([sweep.named(column) for column in columns], marked)

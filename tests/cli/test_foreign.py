@@ -12,6 +12,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from safetensors.torch import load_file
 
+from nst.tensors import read_tensors
 from tests.cli.test_bad_input import Malice
 from tests.cli.test_sweeps import stop_at
 from tests.conftest import SMALL, Door
@@ -196,35 +197,80 @@ def test_a_file_that_holds_the_same_again_and_again(evil: object, nst: Door, mon
 
 SAME_HASH = 2**61 - 1
 """Whole numbers that differ by a multiple of it have the same hash, and a dictionary looks through all of them."""
-FOREIGN = {
-    "an array of zeros": {"it": bytearray(9)},
-    "a set": {"it": {1, 2}},
-    "a type that cannot be tested": {"it": torch.zeros(2).to(torch.float8_e4m3fn)},
-    "a tensor with its own methods": {"it": with_attributes(torch.zeros(2), isfinite=1)},
-    "complex numbers": {"it": torch.zeros(2, dtype=torch.complex64)},
-    "tuples as names": {(1, 2): torch.zeros(2)},
-    "long numbers as names": {SAME_HASH * each: torch.zeros(2) for each in range(8, 20)},
+FOREIGN: dict[str, tuple[object, str]] = {
+    "an array of zeros": (bytearray(9), "calls __builtin__ bytearray"),
+    "a set": ({1, 2}, "calls __builtin__ set"),
+    "a type that cannot be tested": (torch.zeros(2).to(torch.float8_e4m3fn), "calls torch"),
+    "a tensor with its own methods": (with_attributes(torch.zeros(2), isfinite=1), "calls torch._tensor"),
+    "complex numbers": (torch.zeros(2, dtype=torch.complex64), "calls torch ComplexFloatStorage"),
+    "tuples as names": ({(1, 2): torch.zeros(2)}, "a name that is no text and no number"),
+    "long numbers as names": ({SAME_HASH * each: 1 for each in range(8, 20)}, "more than 64 bits"),
+    "a large tuple": (tuple(range(2000)), "a large tuple"),
+    "a list again and again": (held_twice(60), "again and again"),
 }
 
 
 @pytest.mark.parametrize("kind", FOREIGN)
 def test_what_is_in_no_file_of_plain_tensors(kind: str, nst: Door) -> None:
-    torch.save(FOREIGN[kind], "it.pth")
-    for keys in READERS:
-        result = nst(*keys, "tracking=none")
-        assert result.status == 2
-        assert result.err.count("\n") == 1
-        assert not result.folder.exists()
+    value, said = FOREIGN[kind]
+    torch.save({"it": value}, "it.pth")
+    result = nst(*READERS[1], "tracking=none")
+    assert result.status == 2
+    assert result.err.count("\n") == 1
+    assert said in result.err
+    assert not result.folder.exists()
 
 
-def test_one_entry_that_a_zip_file_lists_again_and_again(nst: Door) -> None:
+MADE = {
+    "of a list of pairs": b"ccollections\nOrderedDict\n](K\x01K\x02\x86K\x03\x86e\x85R",
+    "of another one": b"}q\x02ccollections\nOrderedDict\nh\x02\x85R\x86",
+    "of arguments in a list": b"ccollections\nOrderedDict\n]]aR",
+    "with attributes from a list": b"ccollections\nOrderedDict\n)R](K\x01K\x02\x86eb",
+    "with attributes of another one": b"}q\x02ccollections\nOrderedDict\n)Rh\x02b\x86",
+}
+"""Pickles of ordered dictionaries, as torch.save writes none."""
+
+
+@pytest.mark.parametrize("kind", MADE)
+def test_a_dictionary_is_made_of_nothing(kind: str) -> None:
+    torch.save({}, empty := BytesIO())
+    with ZipFile(empty) as whole, ZipFile("it.pth", "w") as changed:
+        for name in whole.namelist():
+            changed.writestr(name, b"\x80\x02" + MADE[kind] + b"." if name.endswith("data.pkl") else whole.read(name))
+    with pytest.raises(ValueError, match=r"a dictionary that is made of|attributes that are held"):
+        read_tensors(Path("it.pth"))
+
+
+@pytest.mark.parametrize("is_zip", [True, False])
+def test_honest_files_are_read(is_zip: bool) -> None:
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))
+    shared = torch.rand(9)
+    for optimizer in (torch.optim.Adam(network.parameters()), torch.optim.LBFGS(network.parameters())):
+        optimizer.step(lambda: network(torch.rand(1, 3, 5, 5)).square().sum())  # type: ignore[no-untyped-call]
+        honest = {
+            "network": network.state_dict(),
+            "parameters": OrderedDict(network.named_parameters()),
+            "half": [each.detach().half() for each in network.parameters()],
+            "parts": {
+                "scalar": torch.tensor(3.0),
+                "view": torch.arange(12.0).view(3, 4).t(),
+                "none": torch.zeros(0, 3),
+            },
+            "shared": [shared, shared, (shared, 1, "two", None, True)],
+            "optimizer": optimizer.state_dict(),
+        }
+        torch.save(honest, "st\udcff.pth", _use_new_zipfile_serialization=is_zip)
+        read = read_tensors(Path("st\udcff.pth"))
+        assert str(read) == str(honest)
+
+
+def test_one_entry_that_a_zip_file_lists_again_and_again() -> None:
     torch.save({}, "it.pth")
     with ZipFile("it.pth", "a") as file:
         file.writestr("it/large", bytes(2**20))
         file.filelist += [file.filelist[-1]] * 60_000
-    result = nst(*READERS[1], "tracking=none")
-    assert result.status == 2
-    assert "it.pth" in result.err
+    with pytest.raises(ValueError, match="damaged"):
+        read_tensors(Path("it.pth"))
 
 
 @pytest.mark.skipif(not Path("/proc/self/pagemap").exists(), reason="only Linux has files without an end")
@@ -249,6 +295,7 @@ def test_configs_in_a_folder_that_hydra_reads(nst: Door) -> None:
         result = nst("--config-dir=theirs", f"experiment={name}", *SMALL, "steps=1")
         assert result.status == 2
         assert result.err.count("\n") == 1
+        assert ("cannot be composed" if name == "loop" else "not YAML of a config") in result.err
 
 
 def test_values_that_bring_their_own_methods(teacher: Path, nst: Door) -> None:

@@ -352,6 +352,22 @@ def hide_wandb() -> None:
     sys.modules["wandb"] = None  # type: ignore[assignment]
 
 
+def test_a_signal_that_c_code_turns_into_another_error_stops_the_run(
+    nst: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def swallowed(path: Path) -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except KeyboardInterrupt:
+            raise ValueError("cannot convert") from None
+
+    monkeypatch.setattr("nst.backbones.weights.load_file", swallowed)
+    result = nst(*SMALL, "steps=1")
+    assert result.status == 128 + signal.SIGTERM
+    assert result.err == ""
+    assert not result.folder.exists()
+
+
 def test_it_runs_without_wandb_installed(tmp_path: Path) -> None:
     done = Command(*SMALL, "steps=1", "hydra.run.dir=run", before=hide_wandb).end()
     assert done.status == 0, done.said

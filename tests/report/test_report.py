@@ -388,10 +388,12 @@ def test_files_and_words_of_another_form_cost_a_report_nothing(
 
 
 def test_a_spreadsheet_and_a_page_compute_nothing(report: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
-    values = ["=1+1", "@SUM(1)", "-1", "<img src=x>"]
+    values = ["=1+1", "@SUM(1)", "-1", "-inf", "+3e5", "-2+3+cmd|' /C calc'!A0", "<img src=x>"]
     folder = made_up(tmp_path / "sweep", [{"question": "x", "content": each} for each in values], error="+cmd|x")
     assert report(folder)[0] == 0
-    assert [row["content"] for row in table(folder)] == ["'=1+1", "'@SUM(1)", "-1", "<img src=x>"]
+    assert [row["content"] for row in table(folder)] == [
+        *("'=1+1", "'@SUM(1)", "-1", "-inf", "+3e5", "'-2+3+cmd|' /C calc'!A0", "<img src=x>")
+    ]
     assert {row["error"] for row in table(folder)} == {"'+cmd|x"}
     assert "&lt;img src=x>" in (folder / "runs.md").read_text()
     assert "<img" not in (folder / "runs.md").read_text()
