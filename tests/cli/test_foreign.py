@@ -1,10 +1,11 @@
 """Nothing that a user is handed runs code or writes outside the run's folder: each test has an attack in it."""
 
 import json
+import struct
 from collections import OrderedDict
 from io import BytesIO
 from pathlib import Path
-from zipfile import ZipFile
+from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
 import pytest
 import torch
@@ -270,6 +271,34 @@ def test_one_entry_that_a_zip_file_lists_again_and_again() -> None:
         file.writestr("it/large", bytes(2**20))
         file.filelist += [file.filelist[-1]] * 60_000
     with pytest.raises(ValueError, match="damaged"):
+        read_tensors(Path("it.pth"))
+
+
+def test_a_zip_file_that_is_another_one_for_torch() -> None:
+    """Python takes the directory just before the end, torch that which the end names: here, of packed entries."""
+    torch.save({}, plain := BytesIO())
+    parts = []
+    for packed in (True, False):
+        with ZipFile(plain) as whole, ZipFile(made := BytesIO(), "w") as changed:
+            for name in whole.namelist():
+                more = bytes(2**24) if packed and name.endswith("data.pkl") else b""
+                changed.writestr(name, whole.read(name) + more, ZIP_DEFLATED if packed else ZIP_STORED)
+        data = made.getvalue()
+        end = data.rfind(b"PK\5\6")
+        size, at = struct.unpack("<II", data[end + 12 : end + 20])
+        parts.append((data[:at], bytearray(data[at : at + size]), data[end:]))
+    (entries, directory, end_of_all), (others, second, _) = parts
+    place = 0
+    while place < len(second):  # Python adds to each offset how far the directory is from where the end says
+        lengths = struct.unpack("<HHH", second[place + 28 : place + 34])
+        (offset,) = struct.unpack("<I", second[place + 42 : place + 46])
+        second[place + 42 : place + 46] = struct.pack("<I", offset + len(entries) - len(others))
+        place += 46 + sum(lengths)
+    Path("it.pth").write_bytes(entries + directory + others + second + end_of_all)
+    with ZipFile("it.pth") as seen:
+        assert {entry.compress_type for entry in seen.infolist()} == {ZIP_STORED}
+        assert seen.testzip() is None
+    with pytest.raises(ValueError, match="more bytes than the file has"):
         read_tensors(Path("it.pth"))
 
 
