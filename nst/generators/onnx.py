@@ -101,13 +101,12 @@ def load(path: Path) -> tuple[Callable[[Tensor], Tensor], dict[str, Any]]:
             raise InputError(
                 f"checkpoint={path}: has the operator {foreign[0][:100]}; expected a file written by mode=export"
             )
-        plain = _make_paint(data, optimized=False)
+        _try(_make_paint(data, optimized=False), path)
+        return _make_paint(data), read_description(path, described)
     except InputError:
         raise
     except Exception as error:
         raise InputError(f"checkpoint={path}: not a whole ONNX model ({type(error).__name__})") from None
-    _try(plain, path)
-    return _make_paint(data), read_description(path, described)
 
 
 def _try(paint: Callable[..., Tensor], path: Path) -> None:
@@ -133,7 +132,7 @@ def _try(paint: Callable[..., Tensor], path: Path) -> None:
 
 
 def _make_paint(model: bytes, optimized: bool = True) -> Callable[..., Tensor]:
-    """optimized: constants are computed here, before the first image, and nothing ends that if it has no end."""
+    """optimized: what is constant is computed here, where nothing can end it."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
