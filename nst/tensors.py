@@ -61,10 +61,10 @@ def read_tensors(path: Path) -> Any:
             reader = torch._C.PyTorchFileReader(file)
             if sum(map(reader.get_record_size, reader.get_all_records())) > size:
                 raise ValueError("more bytes than the file has")
-            _refuse_endless(BytesIO(reader.get_record("data.pkl")), MOST_VALUES)
+            _refuse_endless(BytesIO(reader.get_record("data.pkl")), is_old=False)
         else:
             for _ in range(PICKLES):
-                _refuse_endless(file, MOST_OLD)
+                _refuse_endless(file, is_old=True)
     with warnings.catch_warnings():  # such as that of an old form
         warnings.simplefilter("ignore")
         saved = torch.load(path, map_location="cpu", weights_only=True)
@@ -99,15 +99,15 @@ class Value(NamedTuple):
     """What an operation of a pickle leaves."""
 
     kind: str
-    """plain (a text or a number), dict, list, tuple, none or other; or the name of what can be called."""
+    """plain (a text or a number), list, tuple or other; or the name of what can be called."""
     size: int = 0
     """Of a tuple: the values in it, and in the tuples in it."""
     fetched: bool = False
     """Whether it is held elsewhere, too."""
 
 
-def _refuse_endless(pickle: IO[bytes], most: int) -> None:
-    """Raise an error for a pickle of more than `most` operations, or one that plain tensors do not need.
+def _refuse_endless(pickle: IO[bytes], is_old: bool) -> None:
+    """Raise an error for a pickle of too many operations, or one that plain tensors do not need.
 
     Reading such a pickle can take for ever. Python before 3.14 hashes a tuple by all values in it: of a pair of pairs,
     sixty deep, that are all the same one, that takes years, in which no signal is handled. Names with the same hash, as
@@ -116,7 +116,7 @@ def _refuse_endless(pickle: IO[bytes], most: int) -> None:
     """
     stack, marks, memo = list[Value](), list[int](), dict[Any, Value]()
     for count, (operation, argument, _) in enumerate(genops(pickle)):
-        if count > most:
+        if count > (MOST_OLD if is_old else MOST_VALUES):
             raise ValueError("too many values")
         name, taken = operation.name, operation.stack_before
         if name == "MARK":
@@ -127,7 +127,7 @@ def _refuse_endless(pickle: IO[bytes], most: int) -> None:
             memo[argument] = stack[-1]
         else:
             first = marks.pop() - taken.index(markobject) if markobject in taken else len(stack) - len(taken)
-            left = _left_by(name, argument, stack[first:], most == MOST_OLD)
+            left = _left_by(name, argument, stack[first:], is_old)
             stack[first:] = [left] * len(operation.stack_after)
 
 
@@ -140,7 +140,7 @@ def _left_by(name: str, argument: Any, held: Sequence[Value], is_old: bool) -> V
     if name in ("SETITEM", "SETITEMS") and any(each.kind != "plain" for each in held[1::2]):
         raise ValueError("a name that is no text and no number")
     # Python 2 made an ordered dictionary of a list
-    if name == "REDUCE" and held[0].kind == ORDERED and held[1] != Value("tuple", 1, held[1].fetched) and not is_old:
+    if name == "REDUCE" and held[0].kind == ORDERED and held[1][:2] != ("tuple", 1) and not is_old:
         raise ValueError("a dictionary that is made of others")
     if name == "BUILD" and (held[1].fetched or held[1].kind == "list") and not is_old:
         raise ValueError("attributes that are held elsewhere, too")
@@ -153,7 +153,7 @@ def _left_by(name: str, argument: Any, held: Sequence[Value], is_old: bool) -> V
         raise ValueError("a storage whose name is no text")
     if name in ("SETITEM", "SETITEMS", "APPEND", "APPENDS"):
         return held[0]
-    kinds = {"GLOBAL": argument, "EMPTY_DICT": "dict", "EMPTY_LIST": "list", "NONE": "none"}
+    kinds = {"GLOBAL": argument, "EMPTY_LIST": "list"}
     return Value(kinds.get(name, "plain" if argument is not None else "other"))
 
 

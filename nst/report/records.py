@@ -75,7 +75,7 @@ class Run:
         """The text that the config has for the report, such as its `title`; empty for none."""
         return str((self.record.get("config") or {}).get(key) or "")
 
-    def named(self, key: str) -> dict[str, str]:
+    def texts(self, key: str) -> dict[str, str]:
         """The texts that the config has for the report by name: its `labels`, or `captions`."""
         value = (self.record.get("config") or {}).get(key)
         return (

@@ -125,7 +125,7 @@ class Sweep:
 
     @cached_property
     def _labels(self) -> dict[str, str]:
-        return next((labels for run in self.runs if (labels := run.named("labels"))), {})
+        return next((labels for run in self.runs if (labels := run.texts("labels"))), {})
 
     @property
     def names(self) -> list[str]:
@@ -135,7 +135,7 @@ class Sweep:
     def caption(self, run: Run) -> str:
         """The experiment's caption for a run: of `captions`, that whose words, such as init=noise, all hold."""
         own = {f"{key}={value}" for key in self.keys for value in (self.value(run, key), run.overrides.get(key))}
-        found = [text for words, text in run.named("captions").items() if set(words.split()) <= own]
+        found = [text for words, text in run.texts("captions").items() if set(words.split()) <= own]
         return found[0] if found else ""
 
     @property
@@ -233,17 +233,23 @@ def read(folder: Path) -> Sweep:
     """The runs in a sweep's folder, or the single run of a run's folder. Raises InputError if there is none."""
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder")
-    paths = [folder / "record.json"] if (folder / "record.json").is_file() else []
-    inside = [path for path in folder.glob("*") if path.is_dir() and not path.is_symlink()]
-    paths = paths or [path for each in inside if (path := each / "record.json").exists()]
-    # outputs/, whose folders are days
-    paths = paths or [path for each in inside for path in each.glob("*/record.json") if not path.parent.is_symlink()]
+    paths = [folder / "record.json"] if (folder / "record.json").is_file() else _records_in(_folders_in(folder))
+    if not paths:  # outputs/, whose folders are days
+        paths = _records_in(run for day in _folders_in(folder) for run in _folders_in(day))
     if not paths:
         raise InputError(
             f"{folder} holds no run: expected the folder of a run or of a sweep, with its record.json; "
             "links to folders are not followed"
         )
     return Sweep(folder, [read_run(path.parent) for path in sorted(paths, key=_place)])
+
+
+def _folders_in(folder: Path) -> list[Path]:
+    return [path for path in folder.glob("*") if path.is_dir() and not path.is_symlink()]
+
+
+def _records_in(folders: Iterable[Path]) -> list[Path]:
+    return [path for folder in folders if (path := folder / "record.json").exists()]
 
 
 def _place(path: Path) -> tuple[str, int, str]:

@@ -145,21 +145,26 @@ READERS = (
 )
 
 
-@pytest.mark.parametrize("form", ["zip", "old", "bare", "zip after it"])
-def test_a_pickle_without_an_end(form: str, nst: Door) -> None:
+def as_zip(pickle: bytes) -> bytes:
+    """A file of torch.save with another pickle in it."""
     torch.save({}, empty := BytesIO())
-    torch.save({}, old := BytesIO(), _use_new_zipfile_serialization=False)
     with ZipFile(empty) as whole, ZipFile(made := BytesIO(), "w") as changed:
         for name in whole.namelist():
-            changed.writestr(name, ENDLESS if name.endswith("data.pkl") else whole.read(name))
+            changed.writestr(name, pickle if name.endswith("data.pkl") else whole.read(name))
+    return made.getvalue()
+
+
+@pytest.mark.parametrize("form", ["zip", "old", "bare", "zip after it"])
+def test_a_pickle_without_an_end(form: str, nst: Door) -> None:
+    torch.save({}, old := BytesIO(), _use_new_zipfile_serialization=False)
     dictionary = b"}q\x00."
     assert old.getvalue().count(dictionary) == 1
     Path("it.pth").write_bytes(
         {
-            "zip": made.getvalue(),
+            "zip": as_zip(ENDLESS),
             "old": old.getvalue().replace(dictionary, ENDLESS),
             "bare": b"\x80\x02" + ENDLESS,
-            "zip after it": b"\x80\x02" + ENDLESS + made.getvalue(),
+            "zip after it": b"\x80\x02" + ENDLESS + as_zip(ENDLESS),
         }[form]
     )
     for keys in READERS:
@@ -234,10 +239,7 @@ MADE = {
 
 @pytest.mark.parametrize("kind", MADE)
 def test_a_dictionary_is_made_of_nothing(kind: str) -> None:
-    torch.save({}, empty := BytesIO())
-    with ZipFile(empty) as whole, ZipFile("it.pth", "w") as changed:
-        for name in whole.namelist():
-            changed.writestr(name, b"\x80\x02" + MADE[kind] + b"." if name.endswith("data.pkl") else whole.read(name))
+    Path("it.pth").write_bytes(as_zip(b"\x80\x02" + MADE[kind] + b"."))
     with pytest.raises(ValueError, match=r"a dictionary that is made of|attributes that are held"):
         read_tensors(Path("it.pth"))
 
