@@ -73,23 +73,23 @@ def test_transparent_pixels_are_white_or_of_the_given_color(tmp_path: Path) -> N
     assert color(tmp_path / "keyed.png") == [255, 255, 255]
 
 
+PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+SWAPPED = PROFILE.replace(b"rXYZ", b"----", 1).replace(b"bXYZ", b"rXYZ", 1).replace(b"----", b"bXYZ", 1)
+"""With the red and blue primaries swapped."""
+
+
 def test_embedded_profile_is_converted_to_srgb(tmp_path: Path) -> None:
-    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    Image.new("RGB", (2, 2), (200, 100, 50)).save(tmp_path / "srgb.png", icc_profile=profile)
+    Image.new("RGB", (2, 2), (200, 100, 50)).save(tmp_path / "srgb.png", icc_profile=PROFILE)
     assert color(tmp_path / "srgb.png") == pytest.approx([200, 100, 50], abs=1)
-    # with the red and blue primaries swapped
-    swapped = profile.replace(b"rXYZ", b"----", 1).replace(b"bXYZ", b"rXYZ", 1).replace(b"----", b"bXYZ", 1)
-    Image.new("RGB", (2, 2), (200, 100, 50)).save(tmp_path / "swapped.png", icc_profile=swapped)
+    Image.new("RGB", (2, 2), (200, 100, 50)).save(tmp_path / "swapped.png", icc_profile=SWAPPED)
     assert color(tmp_path / "swapped.png") == pytest.approx([50, 100, 200], abs=2)
 
 
 @pytest.mark.parametrize("kind", ["formulas", "large"])
 def test_a_profile_that_could_take_for_ever_is_ignored(kind: str, tmp_path: Path) -> None:
-    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    swapped = profile.replace(b"rXYZ", b"----", 1).replace(b"bXYZ", b"rXYZ", 1).replace(b"----", b"bXYZ", 1)
     for name, changed, seen in (
-        ("good", swapped + b"mpet" + bytes(2**20), [50, 100, 200]),
-        ("it", swapped.replace(b"mluc", b"mpet") if kind == "formulas" else swapped + bytes(9 * 2**20), [200, 100, 50]),
+        ("good", SWAPPED + b"mpet" + bytes(2**20), [50, 100, 200]),
+        ("it", SWAPPED.replace(b"mluc", b"mpet") if kind == "formulas" else SWAPPED + bytes(9 * 2**20), [200, 100, 50]),
     ):
         Image.new("RGB", (2, 2), (200, 100, 50)).save(tmp_path / f"{name}.tiff", icc_profile=changed)
         assert color(tmp_path / f"{name}.tiff") == pytest.approx(seen, abs=2)
